@@ -1,0 +1,107 @@
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <thread>
+
+#include <etcdpp/base/bytes.h>
+#include <etcdpp/base/crc32c.h>
+#include <etcdpp/base/env.h>
+#include <etcdpp/base/mailbox.h>
+#include <etcdpp/base/random.h>
+
+using namespace etcdpp::base;
+
+TEST_CASE("crc32c: the processor, the tables and the known value agree") {
+  CHECK(crc32c(0, "123456789") == 0xe3069283u);
+  CHECK(crc32c_portable(0, "123456789") == 0xe3069283u);
+  Random random(7);
+  for (int i = 0; i < 500; ++i) {
+    std::string bytes(random.below(300), '\0');
+    for (char& c : bytes) c = static_cast<char>(random.next());
+    const auto split = bytes.empty() ? 0 : random.below(bytes.size());
+    const std::string_view all = bytes;
+    CHECK(crc32c(0, bytes) == crc32c_portable(0, bytes));
+    CHECK(crc32c(crc32c(0, all.substr(0, split)), all.substr(split)) == crc32c(0, bytes));
+  }
+}
+
+TEST_CASE("bytes: ids print without padding and terminals get nothing to obey") {
+  CHECK(hex(std::uint64_t{0x3f42573304abdde}) == "3f42573304abdde");
+  CHECK(hex(std::uint64_t{0}) == "0");
+  CHECK(hex(std::string_view("\x00\xff", 2)) == "00ff");
+  CHECK(printable("a\x1b[31m\\b\xc3") == "a\\x1b[31m\\\\b\\xc3");
+  char buffer[8];
+  put_be64(buffer, 0x0102030405060708);
+  CHECK(buffer[0] == 1);
+  CHECK(get_be64(buffer) == 0x0102030405060708);
+}
+
+TEST_CASE("shared bytes: one block, counted owners") {
+  SharedBytes a(std::string_view("payload"));
+  SharedBytes b = a;
+  CHECK(a.data() == b.data());
+  CHECK(b.view() == "payload");
+  a = SharedBytes();
+  CHECK(a.empty());
+  CHECK(b.view() == "payload");
+}
+
+TEST_CASE("env: files, locks and directories") {
+  Env& env = posix_env();
+  const std::string dir = std::filesystem::temp_directory_path() / ("etcdpp-base-test-" + hex(random_seed()));
+  REQUIRE(env.make_directories(dir + "/a/b"));
+  auto file = env.open(dir + "/a/b/f", OpenMode::kCreateNew);
+  REQUIRE(file);
+  CHECK((*file)->write_at(4, "data"));
+  CHECK((*file)->sync_data());
+  char out[16];
+  CHECK((*file)->read_at(0, out, 16).value() == 8);
+  CHECK(std::string_view(out + 4, 4) == "data");
+  CHECK((*file)->lock(false));
+  auto second = env.open(dir + "/a/b/f", OpenMode::kReadWrite);
+  REQUIRE(second);
+  auto locked = (*second)->lock(false);
+  REQUIRE(!locked);
+  CHECK(locked.error().code == EnvErrc::kLocked);
+  CHECK(!env.open(dir + "/a/b/f", OpenMode::kCreateNew));
+  CHECK(env.list(dir + "/a/b").value() == std::vector<std::string>{"f"});
+  CHECK(!env.list(dir + "/absent"));
+  CHECK(env.sync_directory(dir + "/a/b"));
+  CHECK(!env.make_directories(dir + "/a/b/f/under-a-file"));
+  CHECK(env.remove_tree(dir));
+  CHECK(!env.exists(dir));
+}
+
+TEST_CASE("mailbox: bounded by cost, batches in order, a closed one refuses") {
+  Mailbox<int> box(10);
+  CHECK(box.try_push(1, 100));  // an empty queue takes anything, else nothing large could ever pass
+  CHECK(!box.try_push(2, 1));
+  std::vector<int> got;
+  CHECK(box.take(got));
+  CHECK(got == std::vector<int>{1});
+  CHECK(box.try_push(3, 5));
+  CHECK(box.try_push(4, 5));
+  CHECK(!box.try_push(5, 1));
+  box.push_always(6);
+  CHECK(box.take(got));
+  CHECK(got == std::vector<int>{3, 4, 6});
+  box.close();
+  CHECK(!box.try_push(7));
+  CHECK(!box.take(got));
+}
+
+TEST_CASE("mailbox: many senders lose nothing") {
+  Mailbox<int> box(1 << 20);
+  std::vector<std::jthread> senders;
+  for (int s = 0; s < 4; ++s)
+    senders.emplace_back([&box] {
+      for (int i = 0; i < 10'000; ++i) box.try_push(1);
+    });
+  std::size_t sum = 0;
+  std::vector<int> got;
+  while (sum < 40'000) {
+    box.wait();
+    if (box.take(got)) sum += got.size();
+  }
+  CHECK(sum == 40'000);
+}
