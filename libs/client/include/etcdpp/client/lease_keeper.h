@@ -36,7 +36,6 @@ class LeaseKeeper {
   const std::int64_t lease_id_;
   std::chrono::steady_clock::time_point due_;
   std::chrono::steady_clock::time_point expires_;
-  bool renewed_ = false;
 
   std::mutex mutex_;
   std::condition_variable stopping_;
