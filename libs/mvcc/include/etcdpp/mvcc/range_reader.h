@@ -1,0 +1,121 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include <etcdpp/backend/database.h>
+#include <etcdpp/base/bytes.h>
+#include <etcdpp/base/result.h>
+#include <etcdpp/mvcc/errc.h>
+#include <etcdpp/mvcc/key_range.h>
+#include <etcdpp/mvcc/tree_index.h>
+#include <etcdpp/mvcc/view.h>
+
+namespace etcdpp::mvcc {
+
+/// What of a range is wanted.
+struct RangeOptions {
+  std::int64_t revision = 0;  ///< ≤ 0: the current one.
+  std::int64_t limit = 0;     ///< ≤ 0: all. Rows handed out; counting goes on.
+  bool keys_only = false;     ///< From the index alone: rows carry no bytes.
+  bool count_only = false;    ///< No rows.
+  bool counted = true;        ///< Whether `count` and `more` are wanted.
+};
+
+/// One key of an answer.
+struct RangeRow {
+  KeyState state;
+  base::BytesView key_value;  ///< Encoded mvccpb.KeyValue; empty with keys_only.
+};
+
+struct RangeAnswer {
+  std::int64_t current_revision = 0;  ///< The header's: of the View, also for a historic read.
+  std::int64_t revision = 0;          ///< At which was read.
+  std::int64_t count = 0;             ///< Keys in the range at that revision, whatever the limit.
+  bool more = false;                  ///< The limit cut the answer.
+};
+
+/// One slice of reading: a View and a database snapshot that is younger, which together hold every row.
+///
+/// A small Range takes one, answers, and lets it go; so do several small ones that came together. Large answers go through
+/// RangeCursor, one RangeReader per slice.
+///
+/// Threads: one. Ownership: everything handed out borrows from it (or, inside a WriteTxn, lives until its next change).
+/// Errors: kCompacted, kFutureRevision; kRowMissing and the backend's kCorrupt stop the member.
+class RangeReader {
+ public:
+  /// In the order that makes it whole: the View, then the snapshot, then the compact revision once more; a View that a
+  /// compaction has overtaken meanwhile is replaced by a newer one.
+  static base::Result<RangeReader> open(const Views& views);
+
+  const View& view() const { return *view_; }
+
+  /// The revision that a request for `requested` is answered at, or why it is not.
+  base::Result<std::int64_t> resolve(std::int64_t requested) const;
+
+  /// Rows of `range` in key order, appended to `rows`.
+  base::Result<RangeAnswer> range(const KeyRange& range, const RangeOptions& options, std::vector<RangeRow>& rows) const;
+
+  /// Encoded KeyValue of one key at `at`, none if it did not exist then.
+  base::Result<std::optional<base::BytesView>> get(base::BytesView key, std::int64_t at) const;
+  /// The bytes of a row that the index knows.
+  base::Result<base::BytesView> row(Revision revision) const;
+
+ private:
+  friend class Store;
+  friend class RangeCursor;
+  RangeReader(ViewRef held, const View* view, backend::ReadTransaction transaction, std::int64_t compact_revision)
+      : held_(std::move(held)), view_(view), transaction_(std::move(transaction)), compact_revision_(compact_revision) {}
+
+  ViewRef held_;      // empty inside a WriteTxn, whose view is the store's own
+  const View* view_;
+  backend::ReadTransaction transaction_;
+  std::int64_t compact_revision_;
+};
+
+/// A large answer in slices under flow control: pinned at one revision, its length known before its first row.
+///
+/// The order: start() with a fresh RangeReader, then measure() until true if total_bytes() is wanted, then next() with a
+/// RangeReader per slice until done(). Between slices nothing is held but the pin.
+/// Threads: one at a time. Errors: as RangeReader; once started no compaction takes its revision away.
+class RangeCursor {
+ public:
+  /// `keep` false (RangeStream): no pin, a compaction meanwhile makes the next slice fail with kCompacted.
+  enum class Hold { kPin, kNone };
+  RangeCursor(const KeyRange& range, const RangeOptions& options, Hold hold);
+
+  /// Fixes revision and count. May replace `reader`'s View by a newer one.
+  base::Result<RangeAnswer> start(const Views& views, RangeReader& reader);
+  /// Adds up the rows' lengths, at most `budget` keys' at a time; true when the total is known. At once for an unlimited answer at the
+  /// current revision.
+  base::Result<bool> measure(const RangeReader& reader, std::size_t budget);
+  /// Σ framed_size(row) over the answer.
+  std::int64_t total_bytes() const { return total_.framed_bytes; }
+
+  /// Appends the next rows, until `max_rows` or (after at least one) `max_bytes` of them.
+  base::Result<> next(const RangeReader& reader, std::size_t max_rows, std::size_t max_bytes, std::vector<RangeRow>& rows);
+  bool done() const { return left_ == 0; }
+  std::int64_t rows_left() const { return left_; }
+  const RangeAnswer& answer() const { return answer_; }
+
+ private:
+  base::Result<> check(const RangeReader& reader) const;
+  KeyRange rest(const base::Bytes& from) const;
+
+  const base::Bytes begin_;
+  const base::Bytes end_;
+  const KeyRange range_;  // borrows the two above
+  const RangeOptions options_;
+  const Hold hold_;
+  Pin pin_;
+  RangeAnswer answer_;
+  std::int64_t left_ = 0;
+  base::Bytes next_key_;
+  base::Bytes measured_key_;
+  std::int64_t to_measure_ = 0;
+  RangeSize total_;
+};
+
+}  // namespace etcdpp::mvcc
