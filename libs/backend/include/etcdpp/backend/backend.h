@@ -125,7 +125,8 @@ class Backend {
 
   /// Calls `done` once everything that the buffers hold now is committed, in the commit loop's thread, before its next
   /// transaction begins (a read transaction begun in `done` sees exactly that commit). May be called within an entry:
-  /// the freeze happens at the next freeze_if_due(). A fatal error of the loop is handed to `done` as well.
+  /// the freeze happens at the next freeze_if_due(). A fatal error of the loop is handed to `done` as well; a backend
+  /// that is destroyed drops what has not been answered.
   using CommitDone = std::function<void(base::Result<Commit>)>;
   void request_commit(CommitDone done);
 
@@ -148,24 +149,23 @@ class Backend {
     CommitDone done;
   };
 
-  Backend(const Options& options, std::shared_ptr<base::File> lock, std::shared_ptr<Database> database,
-          OpenedState opened);
-  base::Result<> read_opened_state();
+  Backend(const Options& options, std::shared_ptr<Database> database, OpenedState opened);
+  bool full() const;
 
   // For the commit loop.
   std::shared_ptr<const WriteBuffer> next_frozen() const;
   void committed(const Commit& commit, bool with_buffer, std::uint64_t live_bytes);
   /// Answers the requests whose buffer has been committed; true if there were any.
-  bool answer_requests(const base::Result<Commit>& outcome, bool all);
+  bool answer_requests();
+  void fail_requests(const base::Error& error);
 
   const Options options_;
-  std::shared_ptr<base::File> lock_;
   OpenedState opened_;
 
   // Apply's.
   std::shared_ptr<WriteBuffer> active_;
   std::optional<base::Instant> due_at_;
-  bool full() const;
+  bool freeze_requested_ = false;
 
   mutable std::mutex mutex_;
   // Guarded by mutex_.
@@ -174,7 +174,7 @@ class Backend {
   std::uint64_t active_sequence_ = 1;
   std::uint64_t committed_sequence_ = 0;
   std::vector<Request> requests_;
-  bool freeze_requested_ = false;
+  Commit last_commit_;
 
   std::atomic<std::uint64_t> committed_index_{0};
   std::atomic<std::uint64_t> live_bytes_{0};

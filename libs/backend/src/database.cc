@@ -1,0 +1,156 @@
+#include <etcdpp/backend/database.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "environment.h"
+#include "row_format.h"
+
+namespace etcdpp::backend {
+
+namespace {
+
+constexpr std::uint8_t kKeyByte = static_cast<std::uint8_t>(Bucket::kKey);
+
+base::Error bad_row(const Environment& environment, std::string_view tree, base::BytesView key) {
+  return base::Error(Errc::kCorrupt, environment.path() + ": checksum of row " + base::hex(key) + " in tree " + std::string(tree));
+}
+
+}  // namespace
+
+Database::Database(std::unique_ptr<Environment> environment, std::uint64_t generation)
+    : environment_(std::move(environment)), generation_(generation) {}
+Database::~Database() = default;
+
+const std::string& Database::path() const { return environment_->path(); }
+
+base::Result<ReadTransaction> Database::begin_read() const {
+  ETCDPP_ASSIGN(Reader * reader, environment_->acquire());
+  return ReadTransaction(environment_.get(), reader);
+}
+
+ReadTransaction::ReadTransaction(ReadTransaction&& other) noexcept
+    : environment_(other.environment_), reader_(std::exchange(other.reader_, nullptr)) {}
+
+ReadTransaction& ReadTransaction::operator=(ReadTransaction&& other) noexcept {
+  std::swap(environment_, other.environment_);
+  std::swap(reader_, other.reader_);
+  return *this;
+}
+
+ReadTransaction::~ReadTransaction() {
+  if (reader_) environment_->release(reader_);
+}
+
+base::Result<std::optional<base::BytesView>> ReadTransaction::get_row(base::BytesView row_key) const {
+  MDB_val key = as_val(row_key);
+  MDB_val stored;
+  const int rc = mdb_get(reader_->transaction, environment_->key_tree(), &key, &stored);
+  if (rc == MDB_NOTFOUND) return std::optional<base::BytesView>();
+  if (rc != 0) return environment_->error(rc, "read");
+  auto value = verified(kKeyByte, row_key, as_view(stored), RowFormat::kPlain);
+  if (!value) return bad_row(*environment_, "key", row_key);
+  return value;
+}
+
+base::Result<std::optional<base::BytesView>> ReadTransaction::get(Bucket bucket, base::BytesView key) const {
+  if (bucket == Bucket::kKey) return get_row(key);
+  const base::Bytes tree_key = small_tree_key(bucket, key);
+  MDB_val wanted = as_val(tree_key);
+  MDB_val stored;
+  const int rc = mdb_get(reader_->transaction, environment_->small_tree(), &wanted, &stored);
+  if (rc == MDB_NOTFOUND) return std::optional<base::BytesView>();
+  if (rc != 0) return environment_->error(rc, "read");
+  const auto row = decode_small_row(tree_key, as_view(stored));
+  if (!row) return bad_row(*environment_, "small", tree_key);
+  return std::optional(row->value);
+}
+
+base::Result<> ReadTransaction::scan_rows(base::BytesView first, base::BytesView end, const RowVisitor& visit) const {
+  RowCursor cursor(*this);
+  auto there = cursor.seek(first);
+  while (there && *there && (end.empty() || cursor.key() < end)) {
+    ETCDPP_TRY(visit(cursor.key(), cursor.value()));
+    there = cursor.next();
+  }
+  ETCDPP_TRY(there);
+  return {};
+}
+
+base::Result<> ReadTransaction::scan_bucket(Bucket bucket, const RowVisitor& visit) const {
+  if (bucket == Bucket::kKey) return scan_rows({}, {}, visit);
+  MDB_cursor* cursor = nullptr;
+  if (const int rc = mdb_cursor_open(reader_->transaction, environment_->small_tree(), &cursor); rc != 0)
+    return environment_->error(rc, "cursor");
+  const std::unique_ptr<MDB_cursor, decltype(&mdb_cursor_close)> closer(cursor, mdb_cursor_close);
+
+  // Long keys stand in the order of their digests, so the few there are have to be merged in.
+  std::vector<DecodedSmallRow> long_rows;
+  auto each_under = [&](char first_byte, auto&& handle) -> base::Result<> {
+    const base::BytesView prefix(&first_byte, 1);
+    MDB_val key = as_val(prefix);
+    MDB_val stored;
+    int rc = mdb_cursor_get(cursor, &key, &stored, MDB_SET_RANGE);
+    for (; rc == 0 && as_view(key).starts_with(prefix); rc = mdb_cursor_get(cursor, &key, &stored, MDB_NEXT)) {
+      const auto row = decode_small_row(as_view(key), as_view(stored));
+      if (!row) return bad_row(*environment_, "small", as_view(key));
+      ETCDPP_TRY(handle(*row));
+    }
+    if (rc != 0 && rc != MDB_NOTFOUND) return environment_->error(rc, "scan");
+    return {};
+  };
+  const char byte = static_cast<char>(bucket);
+  ETCDPP_TRY(each_under(static_cast<char>(byte | '\x80'), [&](const DecodedSmallRow& row) -> base::Result<> {
+    long_rows.push_back(row);
+    return {};
+  }));
+  std::sort(long_rows.begin(), long_rows.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
+  auto next_long = long_rows.begin();
+  const auto merged = each_under(byte, [&](const DecodedSmallRow& row) -> base::Result<> {
+    for (; next_long != long_rows.end() && next_long->key < row.key; ++next_long)
+      ETCDPP_TRY(visit(next_long->key, next_long->value));
+    return visit(row.key, row.value);
+  });
+  ETCDPP_TRY(merged);
+  for (; next_long != long_rows.end(); ++next_long) ETCDPP_TRY(visit(next_long->key, next_long->value));
+  return {};
+}
+
+base::Result<std::uint64_t> ReadTransaction::consistent_index() const {
+  ETCDPP_ASSIGN(const auto value, get(Bucket::kMeta, meta_key::kConsistentIndex));
+  if (!value) return std::uint64_t{0};
+  if (value->size() != 8) return base::Error(Errc::kCorrupt, environment_->path() + ": meta/consistent_index has not 8 bytes");
+  return base::get_be64(value->data());
+}
+
+RowCursor::~RowCursor() {
+  if (cursor_) mdb_cursor_close(static_cast<MDB_cursor*>(cursor_));
+}
+
+base::Result<bool> RowCursor::seek(base::BytesView first) {
+  if (!cursor_) {
+    MDB_cursor* cursor = nullptr;
+    const Environment& environment = *transaction_.environment_;
+    if (const int rc = mdb_cursor_open(transaction_.reader_->transaction, environment.key_tree(), &cursor); rc != 0)
+      return environment.error(rc, "cursor");
+    cursor_ = cursor;
+  }
+  return move(first.empty() ? MDB_FIRST : MDB_SET_RANGE, first);
+}
+
+base::Result<bool> RowCursor::next() { return move(MDB_NEXT, {}); }
+
+base::Result<bool> RowCursor::move(int operation, base::BytesView first) {
+  MDB_val key = as_val(first);
+  MDB_val stored;
+  const int rc = mdb_cursor_get(static_cast<MDB_cursor*>(cursor_), &key, &stored, static_cast<MDB_cursor_op>(operation));
+  if (rc == MDB_NOTFOUND) return false;
+  if (rc != 0) return transaction_.environment_->error(rc, "scan");
+  const auto value = verified(kKeyByte, as_view(key), as_view(stored), RowFormat::kPlain);
+  if (!value) return bad_row(*transaction_.environment_, "key", as_view(key));
+  row_ = {as_view(key), *value};
+  return true;
+}
+
+}  // namespace etcdpp::backend

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <lmdb.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <etcdpp/backend/errc.h>
+#include <etcdpp/base/result.h>
+
+namespace etcdpp::backend {
+
+inline MDB_val as_val(std::string_view bytes) { return {bytes.size(), const_cast<char*>(bytes.data())}; }
+inline std::string_view as_view(const MDB_val& val) { return {static_cast<const char*>(val.mv_data), val.mv_size}; }
+
+/// LMDB's or the system's code as an error of this library; `where` names file and operation.
+base::Error engine_error(int code, std::string where);
+
+/// A read transaction of the pool; reset while it lies there.
+struct Reader {
+  MDB_txn* transaction = nullptr;
+  std::size_t shard = 0;
+};
+
+/// An open LMDB file with its three trees and its pool of readers.
+///
+/// Threads: acquire and release from any; the write transaction belongs to the commit loop.
+class Environment {
+ public:
+  /// Opens an existing file, or makes the trees of a new one. `keep_alive` (the directory's lock) is held as long.
+  static base::Result<std::unique_ptr<Environment>> open(const std::string& path, std::uint64_t map_size,
+                                                         unsigned max_readers, bool create,
+                                                         std::shared_ptr<void> keep_alive);
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+  ~Environment();
+
+  const std::string& path() const { return path_; }
+  MDB_env* handle() const { return env_; }
+  MDB_dbi key_tree() const { return key_tree_; }
+  MDB_dbi small_tree() const { return small_tree_; }
+  MDB_dbi own_tree() const { return own_tree_; }
+  std::uint64_t allocated_bytes() const;
+
+  base::Result<Reader*> acquire() const;
+  void release(Reader* reader) const;
+
+  base::Error error(int code, const char* operation) const;
+
+ private:
+  Environment(std::string path, MDB_env* env, std::shared_ptr<void> keep_alive)
+      : keep_alive_(std::move(keep_alive)), path_(std::move(path)), env_(env) {}
+  base::Result<> open_trees(bool create);
+
+  // Threads take readers from the shard of their own number, so that they rarely meet at its mutex.
+  static constexpr std::size_t kShards = 8;
+  struct alignas(64) Shard {
+    std::mutex mutex;
+    std::vector<Reader*> idle;
+  };
+
+  std::shared_ptr<void> keep_alive_;
+  std::string path_;
+  MDB_env* env_;
+  MDB_dbi key_tree_ = 0;
+  MDB_dbi small_tree_ = 0;
+  MDB_dbi own_tree_ = 0;
+  mutable std::array<Shard, kShards> shards_;
+};
+
+}  // namespace etcdpp::backend

@@ -1,0 +1,112 @@
+#include "open_database.h"
+
+#include <etcdpp/backend/page_reader.h>
+
+#include "environment.h"
+#include "row_format.h"
+#include "write_transaction.h"
+
+namespace etcdpp::backend {
+
+namespace {
+
+// The first commit needs a few pages only; the address space of the real map is reserved when the file is in its place.
+constexpr std::uint64_t kMapWhileCreating = 1u << 20;
+
+struct Paths {
+  explicit Paths(const std::string& data_dir)
+      : etcd_database(data_dir + "/member/snap/db"),
+        directory(data_dir + "/member/etcdpp"),
+        lock(directory + "/lock"),
+        database(directory + "/data.lmdb"),
+        unfinished(database + ".new") {}
+  std::string etcd_database, directory, lock, database, unfinished;
+};
+
+base::Result<std::shared_ptr<base::File>> take_lock(base::Env& env, const Paths& paths) {
+  ETCDPP_ASSIGN(auto file, env.open(paths.lock, base::OpenMode::kCreate));
+  if (auto locked = file->lock(false); !locked) {
+    if (locked.error().code == base::EnvErrc::kLocked) return base::Error(Errc::kLocked, paths.directory);
+    return base::Error(std::move(locked.error()));
+  }
+  return std::shared_ptr<base::File>(std::move(file));
+}
+
+base::Result<> remove_if_there(base::Env& env, const std::string& path) {
+  if (!env.exists(path)) return {};
+  return env.remove(path);
+}
+
+// Under another name until it is whole: a crash leaves a complete database or none.
+base::Result<> create(const Options& options, const Paths& paths, const std::shared_ptr<base::File>& lock) {
+  base::Env& env = *options.env;
+  ETCDPP_TRY(remove_if_there(env, paths.unfinished));
+  {
+    ETCDPP_ASSIGN(const auto environment, Environment::open(paths.unfinished, kMapWhileCreating, 1, true, lock));
+    ETCDPP_ASSIGN(WriteTransaction transaction, WriteTransaction::begin(*environment));
+    ETCDPP_TRY(transaction.put_own(own_key::kFormatVersion, kFormatVersion));
+    ETCDPP_TRY(transaction.put_own(own_key::kClusterId, options.cluster_id));
+    ETCDPP_TRY(transaction.put_own(own_key::kMemberId, options.member_id));
+    ETCDPP_TRY(transaction.commit());
+  }
+  ETCDPP_TRY(remove_if_there(env, paths.unfinished + "-lock"));
+  ETCDPP_TRY(env.rename(paths.unfinished, paths.database));
+  return env.sync_directory(paths.directory);
+}
+
+base::Result<std::uint64_t> meta_number(const ReadTransaction& transaction, const std::string& path, base::BytesView key) {
+  ETCDPP_ASSIGN(const auto value, transaction.get(Bucket::kMeta, key));
+  if (!value) return std::uint64_t{0};
+  if (value->size() != 8) return base::Error(Errc::kCorrupt, path + ": meta/" + std::string(key) + " has not 8 bytes");
+  return base::get_be64(value->data());
+}
+
+base::Result<> check_identity(const Options& options, const std::string& path, std::uint64_t cluster_id,
+                              std::uint64_t member_id) {
+  if (cluster_id == options.cluster_id && member_id == options.member_id) return {};
+  return base::Error(Errc::kOtherMember, path + " is of member " + base::hex(member_id) + " in cluster " +
+                                             base::hex(cluster_id) + ", this is member " + base::hex(options.member_id) +
+                                             " in cluster " + base::hex(options.cluster_id));
+}
+
+}  // namespace
+
+base::Result<OpenedDatabase> open_database(const Options& options) {
+  base::Env& env = *options.env;
+  const Paths paths(options.data_dir);
+  if (env.exists(paths.etcd_database)) return base::Error(Errc::kEtcdDatabase, paths.etcd_database);
+  ETCDPP_TRY(env.make_directories(paths.directory));
+  ETCDPP_ASSIGN(const auto lock, take_lock(env, paths));
+
+  OpenedDatabase out;
+  out.state.created = !env.exists(paths.database);
+  if (out.state.created) {
+    ETCDPP_TRY(create(options, paths, lock));
+  } else {
+    ETCDPP_ASSIGN(const auto pages, PageReader::open(env, paths.database));
+    if (!pages->both_metas()) return base::Error(Errc::kDamaged, paths.database + ": one of the two meta pages is not whole");
+    ETCDPP_TRY(pages->verify());
+  }
+  ETCDPP_ASSIGN(auto environment, Environment::open(paths.database, options.map_size, options.max_readers, false, lock));
+  {
+    ETCDPP_ASSIGN(WriteTransaction transaction, WriteTransaction::begin(*environment));
+    ETCDPP_ASSIGN(out.state.format_version, transaction.get_own(own_key::kFormatVersion));
+    if (out.state.format_version > kFormatVersion)
+      return base::Error(Errc::kNewerFormat, paths.database + " has format " + std::to_string(out.state.format_version) +
+                                                 ", this version knows " + std::to_string(kFormatVersion));
+    if (out.state.format_version == 0) return base::Error(Errc::kNotADatabase, paths.database + ": no format version");
+    ETCDPP_ASSIGN(const std::uint64_t cluster_id, transaction.get_own(own_key::kClusterId));
+    ETCDPP_ASSIGN(const std::uint64_t member_id, transaction.get_own(own_key::kMemberId));
+    ETCDPP_TRY(check_identity(options, paths.database, cluster_id, member_id));
+    out.live_bytes = transaction.live_bytes();
+  }
+  out.database = std::make_shared<Database>(std::move(environment), 1);
+  ETCDPP_ASSIGN(const ReadTransaction transaction, out.database->begin_read());
+  ETCDPP_ASSIGN(out.state.consistent_index, meta_number(transaction, paths.database, meta_key::kConsistentIndex));
+  ETCDPP_ASSIGN(out.state.term, meta_number(transaction, paths.database, meta_key::kTerm));
+  ETCDPP_ASSIGN(const auto conf_state, transaction.get(Bucket::kMeta, meta_key::kConfState));
+  if (conf_state) out.state.conf_state = *conf_state;
+  return out;
+}
+
+}  // namespace etcdpp::backend

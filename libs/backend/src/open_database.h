@@ -1,0 +1,19 @@
+#pragma once
+
+#include <memory>
+
+#include <etcdpp/backend/backend.h>
+
+namespace etcdpp::backend {
+
+/// A database that may be used: locked, verified, of the right member and format.
+struct OpenedDatabase {
+  std::shared_ptr<Database> database;
+  OpenedState state;
+  std::uint64_t live_bytes = 0;
+};
+
+/// Opens the database of a data directory, or makes an empty one; a refusal changes nothing.
+base::Result<OpenedDatabase> open_database(const Options& options);
+
+}  // namespace etcdpp::backend
