@@ -15,7 +15,6 @@ find_package(benchmark QUIET)
 
 pkg_check_modules(lmdb REQUIRED IMPORTED_TARGET lmdb)
 pkg_check_modules(nghttp2 REQUIRED IMPORTED_TARGET libnghttp2)
-find_package(spdlog REQUIRED)
 find_package(yaml-cpp REQUIRED)
 
 file(WRITE "${CMAKE_BINARY_DIR}/doctest_main.cc.in" "#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN\n#include <doctest/doctest.h>\n")

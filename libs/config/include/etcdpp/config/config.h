@@ -2,12 +2,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <etcdpp/base/clock.h>
 #include <etcdpp/base/result.h>
+#include <etcdpp/config/duration.h>
 #include <etcdpp/config/feature_gates.h>
 #include <etcdpp/config/initial_cluster.h>
 #include <etcdpp/config/url.h>
@@ -95,7 +97,7 @@ struct Config {
 
   // Clustering.
   std::vector<Url> initial_advertise_peer_urls{{"http", "localhost:2380", ""}};
-  std::string initial_cluster;  ///< empty: `<name>=<initial-advertise-peer-urls>`, see members()
+  std::optional<std::string> initial_cluster;  ///< absent: `<name>=<initial-advertise-peer-urls>`, see members()
   std::string initial_cluster_state = "new";
   std::string initial_cluster_token = "etcd-cluster";
   std::vector<Url> advertise_client_urls{{"http", "localhost:2379", ""}};
@@ -181,19 +183,16 @@ struct Config {
   base::Duration effective_watch_progress_notify_interval() const;
 };
 
-/// A duration as Go prints it ("1m0s", "100ms", "0s"): etcd's logs and messages hold them so.
-std::string go_duration(base::Duration d);
-/// What Go's time.ParseDuration takes: "300ms", "-1.5h", "2h45m", "0".
-base::Result<base::Duration> parse_go_duration(std::string_view text);
-
-/// What etcd checks before it starts anything; the error's message is etcd's sentence.
-///
-/// `advertise_given` and `listen_given` say whether the client URLs were set explicitly by the operator.
+/// What the operator set explicitly, as far as validation asks.
 struct Given {
   bool listen_client_urls = false;
   bool advertise_client_urls = false;
-  bool initial_cluster = false;
 };
+
+/// What etcd checks before it starts anything; the error's context is etcd's sentence.
 base::Result<> validate(const Config& config, const Given& given = {});
+/// What etcd finds wrong only when it opens its listeners: https without certificates, two listeners on one URL, an
+/// unreadable retention. Needs no socket.
+base::Result<> validate_listeners(const Config& config);
 
 }  // namespace etcdpp::config

@@ -8,6 +8,7 @@
 #include <etcdpp/base/env.h>
 #include <etcdpp/base/logger.h>
 #include <etcdpp/config/config.h>
+#include <etcdpp/config/zap_logger.h>
 
 namespace etcdpp::config {
 
@@ -21,7 +22,8 @@ struct StartupLine {
 /// What the command line, the environment and the configuration file came to.
 ///
 /// The daemon prints `out` to standard output and `err` to standard error; ends with `exit_code` if `run` is false and
-/// `lines` is empty; else opens the logger from `config`, writes `lines`, and ends with `exit_code` if `run` is false.
+/// `lines` is empty; else opens a logger (log_options(config), or LogOptions{} where that fails), writes `lines`, and ends
+/// with `exit_code` if `run` is false.
 struct CommandLine {
   bool run = false;
   int exit_code = 0;
@@ -38,6 +40,9 @@ struct CommandLine {
 /// `files` and nothing else. Never throws, never exits.
 CommandLine parse_command_line(std::string_view program, std::span<const std::string> arguments,
                                std::span<const std::string> environment, base::Env& files);
+
+/// What `--log-level`, `--log-format` and `--log-outputs` come to.
+base::Result<LogOptions> log_options(const Config& config);
 
 /// `--help`: every flag with its default, under etcd's headings.
 std::string help_text();

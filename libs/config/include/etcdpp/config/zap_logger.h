@@ -36,7 +36,7 @@ base::Result<LogOptions> log_options(std::string_view level, std::string_view fo
 /// (UTC, microseconds), logger, caller ("room/file.cc:line"), msg, then the fields.
 ///
 /// Threads: any; a line is one write(2) to each output under a mutex, so lines never mix. Differences from etcd: no
-/// stacktrace. A write that fails is dropped: logging never stops the server.
+/// stacktrace, milliseconds where zap has microseconds (the last three digits are 0). A write that fails is dropped: logging never stops the server.
 class ZapLogger final : public base::Logger {
  public:
   /// Opens the outputs. `clock` gives wall time for ts and for the sampling second; it must outlive the logger.
