@@ -44,6 +44,9 @@ func runCases(t *testing.T, options harness.Options, cases []testCase) {
 			c.run(&fixture{T: t, server: server, client: client, conn: conn, prefix: fmt.Sprintf("c%02d/", i), ctx: harness.Context(t)})
 		})
 	}
+	// etcd waits for open streams; none are left when it stops.
+	client.Close()
+	conn.Close()
 	if err := server.Stop(); err != nil {
 		t.Error(err)
 	}

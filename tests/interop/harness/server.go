@@ -311,8 +311,8 @@ func (l *tail) add(line []byte) {
 	if len(line) > 1000 {
 		line = append(line[:1000:1000], '\n')
 	}
-	if l.lines = append(l.lines, string(line)); len(l.lines) > 60 {
-		l.lines = l.lines[len(l.lines)-40:]
+	if l.lines = append(l.lines, string(line)); len(l.lines) > 25 {
+		l.lines = l.lines[len(l.lines)-15:]
 	}
 }
 
