@@ -7,11 +7,13 @@
 
 namespace etcdpp::backend {
 
-Backend::Backend(const Options& options, std::shared_ptr<Database> database, OpenedState opened)
+Backend::Backend(const Options& options, std::shared_ptr<Database> database,
+                 std::unique_ptr<Preallocation> preallocation, OpenedState opened)
     : options_(options),
       opened_(std::move(opened)),
       active_(std::make_shared<WriteBuffer>()),
       database_(std::move(database)),
+      preallocation_(std::move(preallocation)),
       commit_loop_(*this, *options.clock) {
   last_commit_.consistent_index = opened_.consistent_index;
   last_commit_.term = opened_.term;
@@ -23,7 +25,8 @@ Backend::~Backend() = default;
 base::Result<std::unique_ptr<Backend>> Backend::open(const Options& options) {
   ETCDPP_ASSERT(options.env && options.clock && options.logger, "a backend needs an environment, a clock and a logger");
   ETCDPP_ASSIGN(OpenedDatabase opened, open_database(options));
-  std::unique_ptr<Backend> backend(new Backend(options, std::move(opened.database), std::move(opened.state)));
+  std::unique_ptr<Backend> backend(
+      new Backend(options, std::move(opened.database), std::move(opened.preallocation), std::move(opened.state)));
   backend->live_bytes_.store(opened.live_bytes, std::memory_order_relaxed);
   backend->allocated_bytes_.store(backend->database_->environment().allocated_bytes(), std::memory_order_relaxed);
   return backend;

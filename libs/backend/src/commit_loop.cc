@@ -5,6 +5,7 @@
 #include <etcdpp/backend/backend.h>
 
 #include "deletion_slice.h"
+#include "preallocation.h"
 #include "write_transaction.h"
 
 namespace etcdpp::backend {
@@ -12,6 +13,10 @@ namespace etcdpp::backend {
 namespace {
 
 constexpr base::Duration kRetryPause = std::chrono::seconds(1);
+// What a transaction may write beside its rows: copied branches and leaves, the free list. Deletions copy a leaf for
+// each few rows; buffers leave them their room, so that compaction works on a full disk.
+constexpr std::uint64_t kTransactionSlack = 1u << 20;
+constexpr std::uint64_t kDeletionSlack = 4u << 20;
 
 base::Bytes be64(std::uint64_t number) {
   base::Bytes out(8, '\0');
@@ -62,9 +67,10 @@ base::Result<bool> CommitLoop::step() {
     }
     out_of_space_ = true;
     retry_at_ = now + kRetryPause;
-    // Deletions alone give back pages that the buffer can have next time.
-    if (!buffer || !deletions) return true;
-    outcome = write(nullptr, true);
+    // Deletions alone give back pages; and LMDB hands out what one transaction freed to the second one after it, so
+    // that even an empty transaction brings the next try nearer.
+    if (!buffer) return true;
+    outcome = write(nullptr, deletions);
     if (!outcome && outcome.error().code == Errc::kNoSpace) return true;
   } else if (outcome && out_of_space_) {
     out_of_space_ = false;
@@ -83,6 +89,9 @@ base::Result<bool> CommitLoop::step() {
 base::Result<Commit> CommitLoop::write(const WriteBuffer* buffer, bool with_deletions) {
   const base::Instant begun = clock_.now();
   const std::shared_ptr<const Database> database = backend_.database();
+  // Rows above half a page stand on pages of their own, so up to twice their bytes are written.
+  const std::uint64_t growth = buffer ? 2 * buffer->bytes() + kTransactionSlack + kDeletionSlack : kDeletionSlack;
+  ETCDPP_TRY(reserve(database->environment(), growth));
   ETCDPP_ASSIGN(WriteTransaction transaction, WriteTransaction::begin(database->environment()));
 
   Commit commit{.consistent_index = backend_.last_commit_.consistent_index, .term = backend_.last_commit_.term};
@@ -115,6 +124,15 @@ base::Result<Commit> CommitLoop::write(const WriteBuffer* buffer, bool with_dele
   commit.duration = clock_.now() - begun;
   backend_.committed(commit, buffer != nullptr, transaction.live_bytes());
   return commit;
+}
+
+base::Result<> CommitLoop::reserve(const Environment& environment, std::uint64_t growth) {
+  auto reserved = backend_.preallocation_->reserve(environment.allocated_bytes() + growth);
+  if (reserved || reserved.error().code != Errc::kNoSpace) return reserved;
+  // The disk is full, but the file may have room inside.
+  ETCDPP_ASSIGN(const std::uint64_t inside, environment.free_bytes());
+  if (inside >= growth) return {};
+  return reserved;
 }
 
 base::Result<std::size_t> CommitLoop::delete_slice(WriteTransaction& transaction) {

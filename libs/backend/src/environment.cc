@@ -102,11 +102,35 @@ Environment::~Environment() {
   mdb_env_close(env_);
 }
 
+std::uint64_t Environment::map_size() const {
+  MDB_envinfo info;
+  return mdb_env_info(env_, &info) == 0 ? info.me_mapsize : 0;
+}
+
 std::uint64_t Environment::allocated_bytes() const {
   MDB_envinfo info;
   MDB_stat stat;
   if (mdb_env_info(env_, &info) != 0 || mdb_env_stat(env_, &stat) != 0) return 0;
   return (static_cast<std::uint64_t>(info.me_last_pgno) + 1) * stat.ms_psize;
+}
+
+base::Result<std::uint64_t> Environment::free_bytes() const {
+  constexpr MDB_dbi kFreeList = 0;
+  MDB_stat stat;
+  if (const int rc = mdb_env_stat(env_, &stat); rc != 0) return error(rc, "size");
+  ETCDPP_ASSIGN(Reader * reader, acquire());
+  MDB_cursor* cursor = nullptr;
+  int rc = mdb_cursor_open(reader->transaction, kFreeList, &cursor);
+  std::uint64_t pages = 0;
+  if (rc == 0) {
+    // Each row: how many page numbers, then they.
+    MDB_val key, list;
+    while ((rc = mdb_cursor_get(cursor, &key, &list, MDB_NEXT)) == 0) pages += list.mv_size / sizeof(std::uint64_t) - 1;
+    mdb_cursor_close(cursor);
+  }
+  release(reader);
+  if (rc != MDB_NOTFOUND) return error(rc, "free list");
+  return pages * stat.ms_psize;
 }
 
 base::Result<Reader*> Environment::acquire() const {

@@ -45,6 +45,9 @@ class Environment {
   MDB_dbi small_tree() const { return small_tree_; }
   MDB_dbi own_tree() const { return own_tree_; }
   std::uint64_t allocated_bytes() const;
+  std::uint64_t map_size() const;
+  /// Pages on the free list, in bytes: what can be written without growing. Walks the list.
+  base::Result<std::uint64_t> free_bytes() const;
 
   base::Result<Reader*> acquire() const;
   void release(Reader* reader) const;

@@ -100,6 +100,8 @@ base::Result<OpenedDatabase> open_database(const Options& options) {
     ETCDPP_TRY(check_identity(options, paths.database, cluster_id, member_id));
     out.live_bytes = transaction.live_bytes();
   }
+  ETCDPP_ASSIGN(auto file, env.open(paths.database, base::OpenMode::kReadWrite));
+  out.preallocation = std::make_unique<Preallocation>(std::move(file), environment->map_size());
   out.database = std::make_shared<Database>(std::move(environment), 1);
   ETCDPP_ASSIGN(const ReadTransaction transaction, out.database->begin_read());
   ETCDPP_ASSIGN(out.state.consistent_index, meta_number(transaction, paths.database, meta_key::kConsistentIndex));

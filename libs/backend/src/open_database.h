@@ -4,11 +4,14 @@
 
 #include <etcdpp/backend/backend.h>
 
+#include "preallocation.h"
+
 namespace etcdpp::backend {
 
 /// A database that may be used: locked, verified, of the right member and format.
 struct OpenedDatabase {
   std::shared_ptr<Database> database;
+  std::unique_ptr<Preallocation> preallocation;
   OpenedState state;
   std::uint64_t live_bytes = 0;
 };

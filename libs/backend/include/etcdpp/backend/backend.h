@@ -27,6 +27,8 @@ namespace etcdpp::backend {
 /// The newest on-disk format that this code writes and reads (docs/formats/database.md).
 inline constexpr std::uint64_t kFormatVersion = 1;
 
+class Preallocation;
+
 struct Options {
   /// etcd's --data-dir. The database is member/etcdpp/data.lmdb below it; the directories are made if absent.
   std::string data_dir;
@@ -149,7 +151,8 @@ class Backend {
     CommitDone done;
   };
 
-  Backend(const Options& options, std::shared_ptr<Database> database, OpenedState opened);
+  Backend(const Options& options, std::shared_ptr<Database> database, std::unique_ptr<Preallocation> preallocation,
+          OpenedState opened);
   bool full() const;
 
   // For the commit loop.
@@ -175,6 +178,9 @@ class Backend {
   std::uint64_t committed_sequence_ = 0;
   std::vector<Request> requests_;
   Commit last_commit_;
+
+  // The commit loop's.
+  std::unique_ptr<Preallocation> preallocation_;
 
   std::atomic<std::uint64_t> committed_index_{0};
   std::atomic<std::uint64_t> live_bytes_{0};

@@ -14,6 +14,7 @@
 namespace etcdpp::backend {
 
 class Backend;
+class Environment;
 class WriteBuffer;
 class WriteTransaction;
 
@@ -68,6 +69,7 @@ class CommitLoop {
 
  private:
   base::Result<Commit> write(const WriteBuffer* buffer, bool with_deletions);
+  base::Result<> reserve(const Environment& environment, std::uint64_t growth);
   base::Result<std::size_t> delete_slice(WriteTransaction& transaction);
 
   Backend& backend_;

@@ -1,0 +1,210 @@
+#include <etcdpp/backend/page_reader.h>
+
+#include <fstream>
+#include <iterator>
+
+#include <etcdpp/base/random.h>
+
+#include "backend_testing.h"
+
+namespace etcdpp::backend {
+
+namespace {
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void write_file(const std::string& path, std::string_view bytes) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+}
+
+// Rows of all sizes, several commits with deletions in between, so that there are branches, overflow pages and a free list.
+void fill(Backend& backend) {
+  base::Random random(7);
+  std::uint64_t main = 1;
+  for (int commit = 0; commit < 12; ++commit) {
+    for (int i = 0; i < 150; ++i)
+      backend.buffer().append_row(row_key(++main), std::string(random.one_in(10) ? random.below(9000) : random.below(400), 'v'));
+    for (int i = 0; i < 20; ++i) backend.buffer().put(Bucket::kLease, std::to_string(random.below(500)), std::string(random.below(900), 'l'));
+    backend.buffer().set_applied(main, 1);
+    commit_all(backend);
+  }
+}
+
+Rows scan(PageReader& reader, std::string_view tree) {
+  Rows out;
+  auto scanned = reader.scan(tree, {}, [&](base::BytesView key, base::BytesView stored) -> base::Result<> {
+    out.emplace_back(key, stored);
+    return {};
+  });
+  if (!scanned) FAIL(scanned.error().message());
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("page reader: reads what LMDB wrote, from any row on") {
+  TestDirectory directory;
+  {
+    auto backend = open_backend(test_options(directory));
+    fill(*backend);
+    auto reader = PageReader::open(base::posix_env(), directory.database());
+    REQUIRE(reader.has_value());
+    CHECK((*reader)->both_metas());
+    auto verified = (*reader)->verify();
+    if (!verified) FAIL(verified.error().message());
+    const Rows expected = rows_of(*backend, Bucket::kKey);
+    const Rows found = scan(**reader, "key");
+    REQUIRE(found.size() == expected.size());
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      CHECK(found[i].first == expected[i].first);
+      CHECK(found[i].second.substr(0, found[i].second.size() - 5) == expected[i].second);
+    }
+    for (std::uint64_t first = 0; first < 1900; first += 17) {
+      std::size_t count = 0;
+      std::string first_key;
+      REQUIRE((*reader)->scan("key", row_key(first), [&](base::BytesView key, base::BytesView) -> base::Result<> {
+        if (count++ == 0) first_key = key;
+        return {};
+      }).has_value());
+      const auto from = std::lower_bound(expected.begin(), expected.end(), std::pair(row_key(first), std::string()));
+      CHECK(count == static_cast<std::size_t>(expected.end() - from));
+      if (from != expected.end()) CHECK(first_key == from->first);
+    }
+    CHECK(scan(**reader, "no such tree").empty());
+  }
+}
+
+TEST_CASE("page reader: follows a member that goes on writing, each row once and in order") {
+  TestDirectory directory;
+  auto backend = open_backend(test_options(directory));
+  // More rows than one chunk holds; the member overwrites freed pages while they are handed out.
+  std::uint64_t main = 0;
+  auto commit_some = [&](std::uint64_t rows) {
+    for (const std::uint64_t last = main + rows; main < last;) {
+      ++main;
+      backend->buffer().append_row(row_key(main), std::to_string(main));
+    }
+    backend->buffer().put(Bucket::kLease, "changing", std::to_string(main));
+    backend->buffer().set_applied(main, 1);
+    commit_all(*backend);
+  };
+  commit_some(20'000);
+  auto reader = PageReader::open(base::posix_env(), directory.database());
+  REQUIRE(reader.has_value());
+  std::uint64_t expected = 0;
+  auto scanned = (*reader)->scan("key", {}, [&](base::BytesView key, base::BytesView stored) -> base::Result<> {
+    ++expected;
+    if (key != row_key(expected) || stored.substr(0, stored.size() - 5) != std::to_string(expected))
+      return base::Error(Errc::kCorrupt, std::to_string(expected));
+    if (expected % 1000 == 0 && expected <= 20'000) commit_some(10);
+    return {};
+  });
+  if (!scanned) FAIL(scanned.error().message());
+  CHECK(expected > 20'000);
+  CHECK(expected <= main);
+}
+
+TEST_CASE("page reader: no single wrong byte or cut gets past it into a crash") {
+  TestDirectory directory;
+  {
+    auto backend = open_backend(test_options(directory));
+    fill(*backend);
+  }
+  const std::string path = directory.path() + "/damaged";
+  const std::string whole = read_file(directory.database());
+  auto reader = PageReader::open(base::posix_env(), directory.database());
+  REQUIRE(reader.has_value());
+  const std::uint64_t pages = (*reader)->pages();
+  const std::uint64_t size = (*reader)->page_size();
+  std::size_t found = 0, tried = 0;
+  auto try_open = [&] {
+    ++tried;
+    auto damaged = PageReader::open(base::posix_env(), path);
+    if (!damaged) {
+      ++found;
+      return;
+    }
+    if (!(*damaged)->both_metas() || !(*damaged)->verify()) ++found;
+    (void)(*damaged)->scan("key", {}, [](base::BytesView, base::BytesView) -> base::Result<> { return {}; });
+  };
+  base::Random random(11);
+  std::fstream file;
+  write_file(path, whole);
+  for (std::uint64_t page = 0; page < pages; ++page) {
+    // The heads, where structure is, and somewhere in the rest.
+    for (int i = 0; i < 6; ++i) {
+      const std::uint64_t in_page = i < 4 ? random.below(32) : random.below(size);
+      const std::uint64_t at = page * size + in_page;
+      const char changed = static_cast<char>(whole[at] ^ static_cast<char>(1u << random.below(8)));
+      file.open(path, std::ios::in | std::ios::out | std::ios::binary);
+      file.seekp(static_cast<std::streamoff>(at));
+      file.put(changed);
+      file.close();
+      try_open();
+      file.open(path, std::ios::in | std::ios::out | std::ios::binary);
+      file.seekp(static_cast<std::streamoff>(at));
+      file.put(whole[at]);
+      file.close();
+    }
+  }
+  CHECK(found > tried / 4);
+  for (std::uint64_t cut = 0; cut < pages; cut += 7) {
+    write_file(path, std::string_view(whole).substr(0, cut * size + random.below(size)));
+    try_open();
+  }
+  write_file(path, whole);
+  const std::size_t before = found;
+  try_open();
+  CHECK(found == before);  // and the whole one is fine
+}
+
+TEST_CASE("page reader: cycles and claims of huge sizes end in an error") {
+  TestDirectory directory;
+  {
+    auto backend = open_backend(test_options(directory));
+    for (std::uint64_t i = 1; i < 3000; ++i) backend->buffer().append_row(row_key(i), std::string(200, 'v'));
+    backend->buffer().append_row(row_key(3000), std::string(50'000, 'v'));
+    commit_all(*backend);
+  }
+  std::string bytes = read_file(directory.database());
+  const std::string path = directory.path() + "/damaged";
+  constexpr std::size_t kPage = 4096;
+  auto load16 = [&](std::size_t at) {
+    std::uint16_t v;
+    std::memcpy(&v, bytes.data() + at, 2);
+    return v;
+  };
+  SUBCASE("a branch that points to itself") {
+    for (std::size_t page = 2; page * kPage < bytes.size(); ++page) {
+      const std::size_t at = page * kPage;
+      if (base::get_le64(bytes.data() + at) != page || load16(at + 10) != 1) continue;
+      const std::size_t node = at + load16(at + 16);
+      const std::uint16_t low = static_cast<std::uint16_t>(page);
+      std::memcpy(bytes.data() + node, &low, 2);
+    }
+  }
+  SUBCASE("a row that claims four gigabytes") {
+    bool done = false;
+    for (std::size_t page = 2; page * kPage < bytes.size(); ++page) {
+      const std::size_t at = page * kPage;
+      if (base::get_le64(bytes.data() + at) != page || load16(at + 10) != 2) continue;
+      for (std::size_t i = 0; i < (load16(at + 12) - 16u) / 2; ++i) {
+        const std::size_t node = at + load16(at + 16 + 2 * i);
+        if (!(load16(node + 4) & 1)) continue;
+        std::memset(bytes.data() + node, 0xff, 4);
+        done = true;
+      }
+    }
+    REQUIRE(done);
+  }
+  write_file(path, bytes);
+  auto reader = PageReader::open(base::posix_env(), path);
+  REQUIRE(reader.has_value());
+  CHECK_FALSE((*reader)->verify().has_value());
+  CHECK_FALSE((*reader)->scan("key", {}, [](base::BytesView, base::BytesView) -> base::Result<> { return {}; }).has_value());
+}
+
+}  // namespace etcdpp::backend
