@@ -67,7 +67,7 @@ struct ReadResult {
   raft::HardState hard_state;
   /// Entries behind the start marker, without holes; overwritten ones are gone.
   std::vector<raft::Entry> entries;
-  /// Bytes that a torn tail cost, 0 mostly.
+  /// A torn tail was cut off.
   bool repaired = false;
 };
 
@@ -167,6 +167,8 @@ class Wal {
   /// As found in the log, for the heads of later segments.
   base::Bytes metadata_;
   std::uint32_t crc_ = 0;
+  /// For frames that do not fit into the buffer.
+  base::Bytes scratch_;
   /// Index of the newest entry or marker: the next segment is named after the one behind it.
   std::uint64_t newest_index_ = 0;
   raft::HardState last_state_;

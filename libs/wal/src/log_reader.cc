@@ -1,0 +1,121 @@
+#include "log_reader.h"
+
+#include <algorithm>
+
+#include <etcdpp/base/crc32c.h>
+#include <etcdpp/wal/errc.h>
+
+namespace etcdpp::wal {
+
+namespace {
+constexpr std::size_t kWindowSize = 256 * 1024;
+}
+
+base::Result<std::vector<std::string>> list_segments(base::Env& env, const std::string& directory) {
+  ETCDPP_ASSIGN(std::vector<std::string> names, env.list(directory));
+  std::erase_if(names, [](const std::string& name) { return !parse_segment_name(name); });
+  if (names.empty()) return base::Error(Errc::kFileNotFound, directory);
+  for (std::size_t i = 1; i < names.size(); ++i) {
+    if (parse_segment_name(names[i])->sequence != parse_segment_name(names[i - 1])->sequence + 1)
+      return base::Error(Errc::kSegmentMissing, directory + ": between " + names[i - 1] + " and " + names[i]);
+  }
+  return names;
+}
+
+base::Result<std::vector<std::string>> segments_from(base::Env& env, const std::string& directory, std::uint64_t index) {
+  ETCDPP_ASSIGN(std::vector<std::string> names, list_segments(env, directory));
+  const auto last = std::find_if(names.rbegin(), names.rend(),
+                                 [&](const std::string& name) { return parse_segment_name(name)->index <= index; });
+  if (last == names.rend())
+    return base::Error(Errc::kFileNotFound, directory + ": no segment reaches back to the snapshot index '" + std::to_string(index) + "'");
+  names.erase(names.begin(), last.base() - 1);
+  return names;
+}
+
+base::Result<std::vector<OpenSegment>> open_segments(base::Env& env, const std::string& directory,
+                                                     const std::vector<std::string>& names, base::OpenMode mode) {
+  std::vector<OpenSegment> segments;
+  for (const std::string& name : names) {
+    OpenSegment segment{*parse_segment_name(name), name, nullptr};
+    ETCDPP_ASSIGN(segment.file, env.open(directory + "/" + name, mode));
+    if (mode == base::OpenMode::kReadWrite) {
+      if (auto locked = segment.file->lock(false); !locked) {
+        if (locked.error().code == base::EnvErrc::kLocked) return base::Error(Errc::kLocked, segment.file->path());
+        return locked.error();
+      }
+    }
+    segments.push_back(std::move(segment));
+  }
+  return segments;
+}
+
+std::string LogReader::position() const {
+  if (current_ >= segments_.size()) return "at the end";
+  return "in file '" + segments_[current_].file->path() + "' at position: " + std::to_string(offset_);
+}
+
+base::Result<base::BytesView> LogReader::view(std::uint64_t offset, std::size_t length) {
+  if (offset < window_offset_ || offset + length > window_offset_ + window_.size()) {
+    const std::uint64_t left = size_ > offset ? size_ - offset : 0;
+    window_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(std::max(length, kWindowSize), left)));
+    ETCDPP_ASSIGN(const std::size_t got, segments_[current_].file->read_at(offset, window_.data(), window_.size()));
+    window_.resize(got);
+    window_offset_ = offset;
+  }
+  return base::BytesView(window_).substr(static_cast<std::size_t>(offset - window_offset_), length);
+}
+
+base::Result<bool> LogReader::next(Item& item) {
+  for (;; ++current_, started_ = false) {
+    if (current_ >= segments_.size()) return false;
+    if (!started_) {
+      started_ = true;
+      offset_ = 0;
+      window_.clear();
+      window_offset_ = 0;
+      ETCDPP_ASSIGN(size_, segments_[current_].file->size());
+    }
+    ETCDPP_ASSIGN(const base::BytesView word_bytes, view(offset_, kLengthWordSize));
+    if (word_bytes.empty()) {
+      if (current_ + 1 == segments_.size()) return false;
+      continue;
+    }
+    if (word_bytes.size() < kLengthWordSize) return base::Error(Errc::kUnexpectedEof, position());
+    const std::uint64_t word = base::get_le64(word_bytes.data());
+    if (word == 0) {
+      if (current_ + 1 == segments_.size()) return false;
+      continue;
+    }
+    const auto [length, padding] = decode_length_word(word);
+    if (length + padding + offset_ > size_)
+      return base::Error(Errc::kUnexpectedEof, "a frame of " + std::to_string(length) + " bytes reaches beyond the file, " + position());
+    const std::size_t body_size = static_cast<std::size_t>(length) + padding;
+    ETCDPP_ASSIGN(const base::BytesView body, view(offset_ + kLengthWordSize, body_size));
+    if (body.size() < body_size) return base::Error(Errc::kUnexpectedEof, position());
+
+    const bool torn_counts = current_ + 1 == segments_.size();
+    const auto broken = [&](Errc errc, const std::string& what) {
+      if (torn_counts && is_torn(offset_ + kLengthWordSize, body)) errc = Errc::kUnexpectedEof;
+      return base::Error(errc, what + position());
+    };
+    const auto record = decode_record(body.substr(0, static_cast<std::size_t>(length)));
+    if (!record) return broken(Errc::kBadRecord, "");
+    if (record->type == static_cast<std::int64_t>(RecordType::kCrc)) {
+      if (crc_ != 0 && record->crc != crc_)
+        return base::Error(Errc::kCrcMismatch, "expected: " + base::hex(std::uint64_t{record->crc}) +
+                                                   " computed: " + base::hex(std::uint64_t{crc_}) + ": " + position());
+      crc_ = record->crc;
+    } else {
+      const std::uint32_t computed = base::crc32c(crc_, record->data);
+      if (computed != record->crc)
+        return broken(Errc::kCrcMismatch, "expected: " + base::hex(std::uint64_t{record->crc}) +
+                                              " computed: " + base::hex(std::uint64_t{computed}) + ": ");
+      crc_ = computed;
+    }
+    item = {*record, &segments_[current_].name, offset_};
+    offset_ += kLengthWordSize + body_size;
+    return true;
+  }
+}
+
+}  // namespace etcdpp::wal

@@ -1,0 +1,127 @@
+// What is done to a log that is not open for appending: look, read, repair, purge.
+
+#include <algorithm>
+
+#include <etcdpp/proto/raft_codec.h>
+#include <etcdpp/wal/wal.h>
+
+#include "log_reader.h"
+#include "replay.h"
+
+namespace etcdpp::wal {
+
+namespace {
+
+// Reads all that is readable; a torn tail ends it as a clean one does.
+base::Result<> replay_tolerantly(const std::vector<OpenSegment>& segments, Replay& replay) {
+  LogReader reader(segments);
+  for (LogReader::Item item;;) {
+    auto next = reader.next(item);
+    if (!next) {
+      if (next.error().code == Errc::kUnexpectedEof) return {};
+      return next.error();
+    }
+    if (!*next) return {};
+    ETCDPP_TRY(replay.add(item));
+  }
+}
+
+base::Result<> copy_file(base::Env& env, base::File& from, const std::string& to) {
+  ETCDPP_ASSIGN(const auto copy, env.open(to, base::OpenMode::kCreateTruncate, 0600));
+  base::Bytes piece(1 << 20, '\0');
+  for (std::uint64_t offset = 0;;) {
+    ETCDPP_ASSIGN(const std::size_t n, from.read_at(offset, piece.data(), piece.size()));
+    if (n == 0) break;
+    ETCDPP_TRY(copy->write_at(offset, base::BytesView(piece).substr(0, n)));
+    offset += n;
+  }
+  return copy->sync_all();
+}
+
+}  // namespace
+
+bool exists(base::Env& env, const std::string& directory) {
+  const auto names = env.list(directory);
+  return names && std::any_of(names->begin(), names->end(), [](const std::string& name) { return name.ends_with(".wal"); });
+}
+
+base::Result<std::vector<SnapshotMarker>> valid_snapshots(base::Env& env, const std::string& directory) {
+  ETCDPP_ASSIGN(const std::vector<std::string> names, list_segments(env, directory));
+  ETCDPP_ASSIGN(const std::vector<OpenSegment> segments, open_segments(env, directory, names, base::OpenMode::kReadOnly));
+  LogReader reader(segments);
+  std::vector<SnapshotMarker> markers;
+  std::uint64_t commit = 0;
+  for (LogReader::Item item;;) {
+    auto next = reader.next(item);
+    if (!next && next.error().code != Errc::kUnexpectedEof) return next.error();
+    if (!next || !*next) break;
+    if (item.record.type == static_cast<std::int64_t>(RecordType::kSnapshot)) {
+      auto marker = decode_marker(item.record.data);
+      if (!marker) return base::Error(Errc::kBadRecord, "snapshot marker " + reader.position());
+      markers.push_back(std::move(*marker));
+    } else if (item.record.type == static_cast<std::int64_t>(RecordType::kState)) {
+      auto state = proto::decode_hard_state(item.record.data);
+      if (!state) return base::Error(Errc::kBadRecord, "hard state " + reader.position());
+      commit = state->commit;
+    }
+  }
+  // A marker above the commit index: the crash came between a received snapshot's marker and its hard state.
+  std::erase_if(markers, [&](const SnapshotMarker& marker) { return marker.index > commit; });
+  return markers;
+}
+
+base::Result<ReadResult> read_all(base::Env& env, const std::string& directory, const SnapshotMarker& start) {
+  ETCDPP_ASSIGN(const std::vector<std::string> names, segments_from(env, directory, start.index));
+  ETCDPP_ASSIGN(const std::vector<OpenSegment> segments, open_segments(env, directory, names, base::OpenMode::kReadOnly));
+  Replay replay(start);
+  ETCDPP_TRY(replay_tolerantly(segments, replay));
+  if (replay.metadata.empty()) return base::Error(Errc::kMetadataMissing, directory);
+  if (!replay.start_found)
+    return base::Error(Errc::kSnapshotNotFound, "index " + std::to_string(start.index) + ", term " + std::to_string(start.term));
+  return std::move(replay.result);
+}
+
+base::Result<bool> repair(base::Env& env, const std::string& directory, base::Logger& logger) {
+  ETCDPP_ASSIGN(const std::vector<std::string> names, list_segments(env, directory));
+  ETCDPP_ASSIGN(const std::vector<OpenSegment> segments,
+                open_segments(env, directory, {names.back()}, base::OpenMode::kReadWrite));
+  base::File& tail = *segments.back().file;
+  LogReader reader(segments);
+  for (LogReader::Item item;;) {
+    auto next = reader.next(item);
+    if (next) {
+      if (!*next) return false;
+      continue;
+    }
+    if (next.error().code != Errc::kUnexpectedEof) return next.error();
+    break;
+  }
+  const std::string broken = tail.path() + ".broken";
+  ETCDPP_TRY(copy_file(env, tail, broken));
+  ETCDPP_TRY(tail.truncate(reader.last_valid_offset()));
+  ETCDPP_TRY(tail.sync_all());
+  ETCDPP_TRY(env.sync_directory(directory));
+  logger.info("repaired", {{"path", tail.path()}, {"truncated-to", reader.last_valid_offset()}, {"copy", broken}});
+  return true;
+}
+
+base::Result<std::size_t> purge_segments(base::Env& env, const std::string& directory, std::size_t keep, base::Logger& logger) {
+  if (keep == 0) return std::size_t{0};
+  ETCDPP_ASSIGN(std::vector<std::string> names, env.list(directory));
+  std::erase_if(names, [](const std::string& name) { return !name.ends_with("wal"); });
+  std::size_t purged = 0;
+  for (; names.size() - purged > keep; ++purged) {
+    const std::string path = directory + "/" + names[purged];
+    ETCDPP_ASSIGN(const auto file, env.open(path, base::OpenMode::kReadWrite));
+    if (auto locked = file->lock(false); !locked) {
+      if (locked.error().code != base::EnvErrc::kLocked) return locked.error();
+      logger.warn("failed to lock file", {{"path", path}, {"error", locked.error().message()}});
+      break;
+    }
+    ETCDPP_TRY(env.remove(path));
+    logger.info("purged", {{"path", path}});
+  }
+  return purged;
+}
+
+}  // namespace etcdpp::wal
