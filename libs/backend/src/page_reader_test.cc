@@ -3,6 +3,7 @@
 #include <fstream>
 #include <iterator>
 
+#include <etcdpp/backend/database_file.h>
 #include <etcdpp/base/random.h>
 
 #include "backend_testing.h"
@@ -77,6 +78,51 @@ TEST_CASE("page reader: reads what LMDB wrote, from any row on") {
   }
 }
 
+TEST_CASE("database file: buckets as the backend has them, a damaged row marked") {
+  TestDirectory directory;
+  std::map<Bucket, Rows> expected;
+  {
+    auto backend = open_backend(test_options(directory));
+    backend->buffer().append_row(row_key(2), "a row of bucket key");
+    backend->buffer().append_row(row_key(3), "another row");
+    for (const char* key : {"b", "a", "zz"}) backend->buffer().put(Bucket::kAuthUsers, key, std::string("user ") + key);
+    backend->buffer().put(Bucket::kAuthUsers, std::string(500, 'm'), "user m");
+    backend->buffer().put(Bucket::kAuth, "authEnabled", "1");
+    backend->buffer().put(Bucket::kAuthRoles, "role", "r");
+    backend->buffer().set_applied(3, 1);
+    commit_all(*backend);
+    for (const Bucket bucket : kBuckets) expected[bucket] = rows_of(*backend, bucket);
+  }
+  auto damage = [&](std::string_view text) {
+    std::string bytes = read_file(directory.database());
+    for (std::size_t at = 0; (at = bytes.find(text, at)) != std::string::npos; ++at) bytes[at] ^= 1;
+    write_file(directory.database(), bytes);
+  };
+  auto check = [&](std::size_t wrong_rows) {
+    auto file = DatabaseFile::open(base::posix_env(), directory.database());
+    REQUIRE(file.has_value());
+    CHECK((*file)->identity()->member_id == 0xa1);
+    CHECK((*file)->identity()->format_version == 1);
+    std::size_t wrong = 0;
+    for (const Bucket bucket : kBuckets) {
+      Rows found;
+      REQUIRE((*file)->scan_bucket(bucket, [&](const DatabaseFile::FileRow& row) -> base::Result<> {
+        found.emplace_back(row.key, row.value);
+        if (!row.intact) ++wrong;
+        return {};
+      }).has_value());
+      CHECK(found.size() == expected[bucket].size());
+      if (wrong_rows == 0) CHECK(found == expected[bucket]);
+    }
+    CHECK(wrong == wrong_rows);
+  };
+  check(0);
+  damage("another row");
+  check(1);
+  damage("user zz");
+  check(2);
+}
+
 TEST_CASE("page reader: follows a member that goes on writing, each row once and in order") {
   TestDirectory directory;
   auto backend = open_backend(test_options(directory));
@@ -135,8 +181,8 @@ TEST_CASE("page reader: no single wrong byte or cut gets past it into a crash") 
   write_file(path, whole);
   for (std::uint64_t page = 0; page < pages; ++page) {
     // The heads, where structure is, and somewhere in the rest.
-    for (int i = 0; i < 6; ++i) {
-      const std::uint64_t in_page = i < 4 ? random.below(32) : random.below(size);
+    for (int i = 0; i < 3; ++i) {
+      const std::uint64_t in_page = i < 2 ? random.below(32) : random.below(size);
       const std::uint64_t at = page * size + in_page;
       const char changed = static_cast<char>(whole[at] ^ static_cast<char>(1u << random.below(8)));
       file.open(path, std::ios::in | std::ios::out | std::ios::binary);
