@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -62,15 +63,23 @@ class RangeReader {
   base::Result<std::optional<base::BytesView>> get(base::BytesView key, std::int64_t at) const;
   /// The bytes of a row that the index knows.
   base::Result<base::BytesView> row(Revision revision) const;
+  /// The snapshot, for walks over rows instead of keys.
+  const backend::ReadTransaction& transaction() const { return transaction_; }
 
  private:
   friend class Store;
   friend class RangeCursor;
-  RangeReader(ViewRef held, const View* view, backend::ReadTransaction transaction, std::int64_t compact_revision)
-      : held_(std::move(held)), view_(view), transaction_(std::move(transaction)), compact_revision_(compact_revision) {}
+  RangeReader(ViewRef held, backend::ReadTransaction transaction, std::int64_t compact_revision)
+      : held_(std::move(held)), view_(&*held_), transaction_(std::move(transaction)), compact_revision_(compact_revision) {}
+  RangeReader(std::unique_ptr<const View> unpublished, backend::ReadTransaction transaction)
+      : unpublished_(std::move(unpublished)),
+        view_(unpublished_.get()),
+        transaction_(std::move(transaction)),
+        compact_revision_(view_->compact_revision) {}
 
-  ViewRef held_;      // empty inside a WriteTxn, whose view is the store's own
-  const View* view_;
+  ViewRef held_;
+  std::unique_ptr<const View> unpublished_;  // apply's own reads
+  const View* view_;                         // one of the two
   backend::ReadTransaction transaction_;
   std::int64_t compact_revision_;
 };

@@ -65,7 +65,7 @@ class Store {
   bool step_compaction(std::size_t budget = 2'000);
 
   /// A reader of the state as applied, unpublished entries and open transaction included; good until the next change.
-  base::Result<RangeReader> applied_reader();
+  base::Result<RangeReader> applied_reader() const { return reader_at(revision_); }
   /// The same without opening the database: index only.
   IndexRoot applied_index() const { return index_.current(); }
   /// Checks a request's revision against the applied state: ≤ 0 is the current one.
@@ -84,6 +84,7 @@ class Store {
  private:
   friend class WriteTxn;
   base::Result<> restore_rows(Restored& restored);
+  base::Result<RangeReader> reader_at(std::int64_t revision) const;
 
   backend::Backend& backend_;
   LeaseAttach* const leases_;
@@ -95,8 +96,7 @@ class Store {
   CompactionHashes hashes_;
   Views views_;
   Compaction compaction_;
-  View applied_;          // what applied_reader() reads through
-  base::Bytes scratch_;   // an encoded tombstone event
+  base::Bytes scratch_;  // an encoded tombstone event
 };
 
 }  // namespace etcdpp::mvcc

@@ -165,12 +165,16 @@ class TreeIndex {
   /// Finds the place of `key`.
   Slot find(base::BytesView key) const;
   /// Records a put at `revision`, which must be newer than the key's last. `slot` is used up.
-  void put(const Slot& slot, base::BytesView key, Revision revision, std::uint32_t row_bytes);
-  void put(base::BytesView key, Revision revision, std::uint32_t row_bytes) { put(find(key), key, revision, row_bytes); }
+  void put(Slot& slot, base::BytesView key, Revision revision, std::uint32_t row_bytes);
+  void put(base::BytesView key, Revision revision, std::uint32_t row_bytes) {
+    Slot slot = find(key);
+    put(slot, key, revision, row_bytes);
+  }
   /// Ends the key's generation; false if the key does not exist. `slot` is used up.
-  bool tombstone(const Slot& slot, Revision revision, std::uint32_t row_bytes);
+  bool tombstone(Slot& slot, Revision revision, std::uint32_t row_bytes);
   bool tombstone(base::BytesView key, Revision revision, std::uint32_t row_bytes) {
-    return tombstone(find(key), revision, row_bytes);
+    Slot slot = find(key);
+    return tombstone(slot, revision, row_bytes);
   }
 
   /// A row met while the index is rebuilt, in revision order per key.

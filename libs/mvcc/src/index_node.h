@@ -1,0 +1,105 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include <etcdpp/base/bytes.h>
+#include <etcdpp/mvcc/key_value.h>
+
+#include "key_index.h"
+
+namespace etcdpp::mvcc {
+
+/// What a node knows of everything below it.
+struct Summary {
+  std::int64_t live_keys = 0;
+  std::int64_t live_bytes = 0;         // Σ framed_size(row) over live keys
+  std::int64_t births_and_deaths = 0;  // newest revision at which a key came or went
+  std::int64_t modified = 0;           // newest revision at all
+  std::int64_t history = 0;            // records that are not a live key's newest: what compaction might drop
+
+  static Summary of(const KeyIndex& entry) {
+    const RevisionRecord& last = entry.last();
+    const bool live = !last.tombstone;
+    return {.live_keys = live ? 1 : 0,
+            .live_bytes = live ? static_cast<std::int64_t>(framed_size(last.row_bytes)) : 0,
+            .births_and_deaths = entry.birth_or_death(),
+            .modified = last.main,
+            .history = static_cast<std::int64_t>(entry.count) - (live ? 1 : 0)};
+  }
+  void add(const Summary& more) {
+    live_keys += more.live_keys;
+    live_bytes += more.live_bytes;
+    births_and_deaths = std::max(births_and_deaths, more.births_and_deaths);
+    modified = std::max(modified, more.modified);
+    history += more.history;
+  }
+  /// For an entry below that went from `before` to `after`; marks only rise.
+  void change(const Summary& before, const Summary& after) {
+    live_keys += after.live_keys - before.live_keys;
+    live_bytes += after.live_bytes - before.live_bytes;
+    births_and_deaths = std::max(births_and_deaths, after.births_and_deaths);
+    modified = std::max(modified, after.modified);
+    history += after.history - before.history;
+  }
+};
+
+struct InnerNode;
+
+/// A node of the tree: a leaf holds keys, an inner node the first key of each child.
+///
+/// Searching compares eight bytes that stand in the node itself: those behind the prefix that all its keys share
+/// (`skip` bytes). Only where they are equal is a key itself looked at, so a search costs about one cache miss a level.
+struct IndexNode {
+  static constexpr unsigned kFanout = 64;
+
+  std::uint64_t made_in;
+  std::uint32_t skip = 0;
+  std::uint16_t count = 0;
+  std::uint16_t level = 0;  // 0: leaf
+  Summary below;
+  std::uint64_t heads[kFanout];
+  KeyIndex* keys[kFanout];
+
+  bool leaf() const { return level == 0; }
+  bool full() const { return count == kFanout; }
+  inline InnerNode& inner();
+  inline const InnerNode& inner() const;
+
+  struct Place {
+    unsigned position;  // of the first key ≥ the one sought, count if there is none
+    bool exact;
+  };
+  Place find(base::BytesView key) const;
+  /// The child that holds `key` or the place for it.
+  unsigned child_of(base::BytesView key) const {
+    const Place place = find(key);
+    return place.exact || place.position == 0 ? place.position : place.position - 1;
+  }
+
+  /// Puts `key` at `position`, which is then its place; the caller shifts children alike.
+  void insert_key(unsigned position, KeyIndex* key);
+  /// Replaces the key at `position` by one that sorts there.
+  void set_key(unsigned position, KeyIndex* key);
+  /// Computes `skip` and all heads from the keys.
+  void refresh_heads();
+  /// Computes `below` from keys or children.
+  void refresh_summary();
+  /// Adds copies of `from`'s keys and children at and behind `position` after this node's last.
+  void append_from(const IndexNode& from, unsigned position);
+
+  static std::uint64_t head_of(base::BytesView key, std::size_t skip);
+};
+
+struct InnerNode : IndexNode {
+  IndexNode* children[kFanout];
+};
+
+inline InnerNode& IndexNode::inner() { return static_cast<InnerNode&>(*this); }
+inline const InnerNode& IndexNode::inner() const { return static_cast<const InnerNode&>(*this); }
+
+inline std::size_t node_bytes(const IndexNode& node) { return node.leaf() ? sizeof(IndexNode) : sizeof(InnerNode); }
+
+}  // namespace etcdpp::mvcc

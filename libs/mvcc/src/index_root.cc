@@ -1,0 +1,214 @@
+#include <etcdpp/base/assert.h>
+#include <etcdpp/mvcc/tree_index.h>
+
+#include "index_node.h"
+#include "key_index.h"
+
+namespace etcdpp::mvcc {
+namespace {
+
+const KeyIndex* find_entry(const IndexNode* node, base::BytesView key) {
+  if (!node) return nullptr;
+  while (!node->leaf()) node = node->inner().children[node->child_of(key)];
+  const auto place = node->find(key);
+  return place.exact ? node->keys[place.position] : nullptr;
+}
+
+/// Sums over [begin, end) taking whole subtrees where `known(summary)`, looking at single keys elsewhere.
+template <typename Known, typename TakeSubtree, typename TakeKey>
+class RangeSum {
+ public:
+  RangeSum(const KeyRange& range, Known known, TakeSubtree take_subtree, TakeKey take_key)
+      : range_(range), known_(known), take_subtree_(take_subtree), take_key_(take_key) {}
+
+  /// `from` and `to`: whether the range begins or ends inside what `node` covers.
+  void add(const IndexNode& node, bool from, bool to) {
+    if (!from && !to && known_(node.below)) {
+      take_subtree_(node.below);
+      return;
+    }
+    unsigned first = 0;
+    unsigned last = node.count;  // exclusive
+    if (node.leaf()) {
+      if (from) first = node.find(range_.begin()).position;
+      if (to) last = node.find(range_.end()).position;
+      for (unsigned i = first; i < last; ++i) take_key_(*node.keys[i]);
+      return;
+    }
+    if (from) first = node.child_of(range_.begin());
+    if (to) {
+      // The child in which the end lies, unless the end is its first key.
+      const auto place = node.find(range_.end());
+      last = place.position;
+    }
+    for (unsigned i = first; i < last; ++i) {
+      if (i + 1 < last) __builtin_prefetch(node.inner().children[i + 1]);
+      add(*node.inner().children[i], from && i == first, to && i + 1 == last);
+    }
+  }
+
+ private:
+  const KeyRange& range_;
+  Known known_;
+  TakeSubtree take_subtree_;
+  TakeKey take_key_;
+};
+
+bool empty_interval(const KeyRange& range) { return range.has_end() && range.end() <= range.begin(); }
+
+}  // namespace
+
+std::optional<KeyState> IndexRoot::get(base::BytesView key, std::int64_t at) const {
+  const KeyIndex* entry = find_entry(node_, key);
+  return entry ? entry->get(at) : std::nullopt;
+}
+
+std::int64_t IndexRoot::count(const KeyRange& range, std::int64_t at) const {
+  if (!node_ || empty_interval(range)) return 0;
+  if (range.is_single()) return get(range.begin(), at) ? 1 : 0;
+  std::int64_t n = 0;
+  RangeSum sum(
+      range, [&](const Summary& s) { return s.births_and_deaths <= at; }, [&](const Summary& s) { n += s.live_keys; },
+      [&](const KeyIndex& entry) {
+        const std::uint32_t visible = entry.up_to(at);
+        n += visible != 0 && !entry.records()[visible - 1].tombstone;
+      });
+  sum.add(*node_, true, range.has_end());
+  return n;
+}
+
+RangeSize IndexRoot::size(const KeyRange& range, std::int64_t at) const {
+  RangeSize size;
+  if (!node_ || empty_interval(range)) return size;
+  const auto add_key = [&](const KeyIndex& entry) {
+    const std::uint32_t visible = entry.up_to(at);
+    if (visible == 0 || entry.records()[visible - 1].tombstone) return;
+    ++size.keys;
+    size.framed_bytes += static_cast<std::int64_t>(framed_size(entry.records()[visible - 1].row_bytes));
+  };
+  if (range.is_single()) {
+    if (const KeyIndex* entry = find_entry(node_, range.begin())) add_key(*entry);
+    return size;
+  }
+  RangeSum sum(
+      range, [&](const Summary& s) { return s.modified <= at; },
+      [&](const Summary& s) {
+        size.keys += s.live_keys;
+        size.framed_bytes += s.live_bytes;
+      },
+      add_key);
+  sum.add(*node_, true, range.has_end());
+  return size;
+}
+
+bool IndexRoot::keeps(base::BytesView key, Revision revision, std::int64_t at, Tombstones tombstones) const {
+  const KeyIndex* entry = find_entry(node_, key);
+  if (!entry) return false;
+  const auto cut = entry->cut(at);
+  if (!cut.kept) return false;
+  const RevisionRecord& record = entry->records()[cut.first];
+  return record.revision() == revision && !(record.tombstone && tombstones == Tombstones::kLeaveOut);
+}
+
+bool IndexRoot::keeps_any(std::int64_t at, Tombstones tombstones) const {
+  IndexCursor cursor(*this, KeyRange::all(), at);
+  cursor.all_entries_ = true;
+  while (const KeyIndex* entry = cursor.next_entry()) {
+    const auto cut = entry->cut(at);
+    if (cut.kept && !(entry->records()[cut.first].tombstone && tombstones == Tombstones::kLeaveOut)) return true;
+  }
+  return false;
+}
+
+std::vector<Generation> IndexRoot::generations(base::BytesView key) const {
+  std::vector<Generation> all;
+  const KeyIndex* entry = find_entry(node_, key);
+  if (!entry) return all;
+  bool begins = true;
+  for (std::uint32_t i = 0; i < entry->count; ++i) {
+    if (begins) all.push_back({.created = entry->created(i), .version = 0, .revisions = {}});
+    all.back().version = entry->version(i);
+    all.back().revisions.push_back(entry->records()[i].revision());
+    begins = entry->records()[i].tombstone;
+  }
+  if (begins) all.emplace_back();
+  return all;
+}
+
+std::vector<RowKey> IndexRoot::revisions(base::BytesView key, std::int64_t since) const {
+  std::vector<RowKey> all;
+  const KeyIndex* entry = find_entry(node_, key);
+  if (!entry) return all;
+  for (std::uint32_t i = entry->up_to(since - 1); i < entry->count; ++i)
+    all.push_back({entry->records()[i].revision(), static_cast<bool>(entry->records()[i].tombstone)});
+  return all;
+}
+
+std::int64_t IndexRoot::entries() const {
+  IndexCursor cursor(*this, KeyRange::all(), 0);
+  cursor.all_entries_ = true;
+  std::int64_t n = 0;
+  while (cursor.next_entry()) ++n;
+  return n;
+}
+
+IndexCursor::IndexCursor(const IndexRoot& root, const KeyRange& range, std::int64_t at) : range_(range), at_(at) {
+  if (!root.node_ || empty_interval(range)) return;
+  const IndexNode* node = root.node_;
+  while (!node->leaf()) {
+    ETCDPP_ASSERT(depth_ + 1 < kMaxDepth, "the key index is deeper than any that fits into memory");
+    const unsigned child = node->child_of(range.begin());
+    path_[depth_++] = {node, child};
+    node = node->inner().children[child];
+  }
+  path_[depth_++] = {node, node->find(range.begin()).position};
+}
+
+void IndexCursor::descend(const IndexNode* node) {
+  while (!node->leaf()) {
+    path_[depth_++] = {node, 0};
+    node = node->inner().children[0];
+  }
+  path_[depth_++] = {node, 0};
+}
+
+const KeyIndex* IndexCursor::next_entry() {
+  while (depth_ > 0) {
+    Step& step = path_[depth_ - 1];
+    if (step.node->leaf()) {
+      if (step.position < step.node->count) {
+        const KeyIndex* entry = step.node->keys[step.position++];
+        if (range_.ends_before(entry->key())) break;
+        ++visited_;
+        return entry;
+      }
+      --depth_;
+      continue;
+    }
+    if (++step.position >= step.node->count) {
+      --depth_;
+      continue;
+    }
+    const IndexNode* child = step.node->inner().children[step.position];
+    // Nobody lives there, and nobody came or went since: nothing to see at `at_` either.
+    if (!all_entries_ && child->below.live_keys == 0 && child->below.births_and_deaths <= at_) {
+      ++visited_;
+      continue;
+    }
+    descend(child);
+  }
+  depth_ = 0;
+  return nullptr;
+}
+
+bool IndexCursor::next(KeyState& out) {
+  while (const KeyIndex* entry = next_entry()) {
+    if (auto state = entry->get(at_)) {
+      out = *state;
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace etcdpp::mvcc
