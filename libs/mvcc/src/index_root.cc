@@ -106,8 +106,14 @@ bool IndexRoot::keeps(base::BytesView key, Revision revision, std::int64_t at, T
   if (!entry) return false;
   const auto cut = entry->cut(at);
   if (!cut.kept) return false;
-  const RevisionRecord& record = entry->records()[cut.first];
-  return record.revision() == revision && !(record.tombstone && tombstones == Tombstones::kLeaveOut);
+  const RevisionRecord* record = entry->records() + cut.first;
+  if (record->revision() == revision) return !(record->tombstone && tombstones == Tombstones::kLeaveOut);
+  if (tombstones == Tombstones::kLeaveOut) return false;
+  // A key deleted and put again by one transaction (the API refuses that) has a second record at `at`, which is no
+  // member of etcd's keep set but still in the index: its row must live.
+  for (std::uint32_t i = cut.first + 1; i < entry->count && entry->records()[i].main <= at; ++i)
+    if (entry->records()[i].revision() == revision) return true;
+  return false;
 }
 
 bool IndexRoot::keeps_any(std::int64_t at, Tombstones tombstones) const {

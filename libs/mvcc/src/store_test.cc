@@ -163,7 +163,7 @@ TEST_CASE("store: compaction's errors, texts and restart") {
   StoreFixture f;
   for (int i = 0; i < 9; ++i) f.put("k", std::to_string(i));
   CHECK(f.compact(11).error().code.message() == "mvcc: required revision is a future revision");
-  CHECK(f.compact(0).error().code.message() == "mvcc: required revision has been compacted" == false);
+  CHECK(f.compact(-1).error().code == make_error_code(Errc::kCompacted));
   REQUIRE(f.compact(5));
   CHECK(f.compact(5).error().code.message() == "mvcc: required revision has been compacted");
   CHECK(f.store->resolve(4).error().code == make_error_code(Errc::kCompacted));
@@ -202,7 +202,7 @@ TEST_CASE("store: a compaction that a crash interrupts is taken up again") {
   CHECK(f.store->compact_revision() == 2'990);
   CHECK(f.store->revision() == 3'001);
   f.finish_compactions();
-  CHECK(f.rows().size() == 11 + 9);
+  CHECK(f.rows().size() == 10 + 11);
   CHECK(f.store->hashes().all().empty());  // not the whole of it was seen
   REQUIRE(f.compact(3'000));
   f.finish_compactions();

@@ -126,6 +126,8 @@ struct StoreFixture {
   void publish() { store->publish(index); }
   /// Commits all buffers.
   void commit() {
+    while (step()) {
+    }
     backend->freeze();
     while (step()) {
     }
