@@ -26,6 +26,8 @@ constexpr std::size_t kMetaSize = 24 + 2 * kTreeRecordSize + 16;
 constexpr std::size_t kChunkRows = 4'096;
 constexpr std::size_t kChunkBytes = 2u << 20;
 constexpr int kChunkTries = 50;
+// What one transaction of LMDB can hold in memory, and so leave unwritten at the end of the file.
+constexpr std::uint64_t kPagesNotWritten = 1u << 20;
 
 }  // namespace
 
@@ -198,6 +200,7 @@ class PageReader::Verifier {
 
   base::Result<> walk(const Tree& tree, Kind kind) {
     if (tree.root == kNoPage) return {};
+    if (tree.depth > kDeepestTree) return reader_.damaged(tree.root, "is deeper than a tree can be");
     entries_ = 0;
     last_key_.clear();
     ETCDPP_TRY(descend(tree.root, 1, tree.depth, kind, {}, {}, 0));
@@ -385,7 +388,7 @@ base::Result<> PageReader::verify() {
   ETCDPP_ASSIGN(const std::uint64_t file_size, file_->size());
   // LMDB need not have written its last pages (freed in the transaction that made them), but never this few.
   if (file_size / page_size_ < 2) return damaged(1, "is beyond the end of the file: it has been truncated");
-  if (pages() > (std::uint64_t{1} << 33)) return damaged(0, "claims more pages than a file can have");
+  if (pages() > file_size / page_size_ + kPagesNotWritten) return damaged(0, "claims more pages than the file has");
   return Verifier(*this).run();
 }
 
