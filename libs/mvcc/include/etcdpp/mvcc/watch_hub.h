@@ -8,7 +8,6 @@
 #include <span>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include <etcdpp/base/bytes.h>
@@ -54,10 +53,10 @@ struct WatchDelivery {
   bool created = false;
   bool canceled = false;
   std::int64_t compact_revision = 0;
-  std::string_view cancel_reason;
+  std::string_view cancel_reason = {};
   /// The client takes fragments: split with fragment_ends().
   bool fragment = false;
-  std::span<const WatchEvent> events;
+  std::span<const WatchEvent> events = {};
 };
 
 /// Where a stream's responses go: the rpc layer's end of one gRPC watch stream.
@@ -156,6 +155,7 @@ class WatchHub {
   std::size_t streams() const { return streams_.size(); }
   /// Watchers that are not synced (etcd's slow watchers).
   std::size_t lagging() const { return watcher_count_ - synced_.size(); }
+  bool asked_store() const { return asked_; }
   /// Events handed to sinks so far.
   std::uint64_t events_sent() const { return events_sent_; }
   std::int64_t cursor() const { return cursor_; }
@@ -163,22 +163,24 @@ class WatchHub {
  private:
   struct Watcher;
   class WatcherList;
+  struct Touched;
   struct Match;
 
   void send_control(Stream& stream, WatchId id, bool created, bool canceled, std::string_view reason = {});
+  void send_progress(Stream& stream, WatchId id);
   void remove(Watcher& watcher);
-  void take_out(Watcher& watcher);
-  void rejoin_or_lag(Watcher& watcher);
-  void lag(Watcher& watcher);
+  void join_or_lag(Watcher& watcher);
   void lag_all_synced();
+  bool settled(const Watcher& watcher) const;
+
   bool advance();
-  bool catch_up();
-  bool catch_up_from_log(std::vector<Watcher*>& group);
-  void catch_up_from_store(std::vector<Watcher*>& group);
-  /// Feeds `group` with `revisions`, which hold everything from the earliest next revision to `covered_to`.
+  void catch_up();
   void feed(std::vector<Watcher*>& group, std::span<const RevisionEvents> revisions, std::int64_t covered_to, std::int64_t header);
-  void match(const WatcherSet& set, std::span<const RevisionEvents> revisions, bool lagging);
-  void deliver(Watcher& watcher, std::span<const RevisionEvents> revisions, std::span<const Match> matches, std::int64_t header);
+  void request_history();
+
+  void match(const WatcherSet& set, std::span<const RevisionEvents> revisions, bool cut);
+  void group_by_watcher();
+  void deliver(const Touched& touched, std::span<const RevisionEvents> revisions, std::int64_t header);
   base::BytesView previous_value(const RevisionEvents& revision, std::size_t event);
   void send_due_progress(base::Instant now);
 
@@ -197,18 +199,23 @@ class WatchHub {
   std::int64_t cursor_;
   std::uint64_t epoch_ = 0;
   WatcherSet synced_;
+  /// Behind the cursor, their stream has room: fed in the next round.
   std::unique_ptr<WatcherList> lagging_;
-  /// Watchers that wait for a HistoryBatch; null where one went away meanwhile.
+  /// Behind what the log keeps: wait until the store can be asked.
+  std::unique_ptr<WatcherList> distant_;
+  /// Those for which the store was asked; null where one went away meanwhile.
   std::vector<Watcher*> reading_;
+  bool asked_ = false;
   std::uint64_t ticket_ = 0;
 
   // Scratch of a pass, kept for its memory.
   EventLog::Batch batch_;
-  std::vector<Watcher*> touched_;
+  std::uint32_t pass_ = 0;
+  std::vector<Touched> touched_;
   std::vector<Match> matches_;
   std::vector<Match> by_watcher_;
   std::vector<WatchEvent> delivery_;
-  std::map<std::pair<std::int64_t, std::size_t>, std::optional<base::Bytes>> previous_;
+  std::map<std::pair<std::int64_t, std::size_t>, base::Bytes> previous_;
 };
 
 /// Where to cut a response for a client that takes fragments: positions behind the last event of each piece (the last is

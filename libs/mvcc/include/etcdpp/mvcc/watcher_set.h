@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <etcdpp/base/bytes.h>
+#include <etcdpp/base/random.h>
 #include <etcdpp/mvcc/key_range.h>
 
 namespace etcdpp::mvcc {
@@ -15,11 +16,11 @@ namespace etcdpp::mvcc {
 ///
 /// Entries are the caller's pointers; the set never looks behind them. Equal ranges share a node, so that ten thousand
 /// watchers of one prefix cost a lookup as one does.
-/// Threads: one owner. Determinism: the order of entries of one range is that of their insertion but for removals; the tree's shape
-/// depends on the ranges only.
+/// Threads: one owner. Determinism: a function of the calls and the seed, which shapes the tree (a treap: nobody who chooses
+/// ranges can make it deep without knowing the seed).
 class WatcherSet {
  public:
-  WatcherSet();
+  explicit WatcherSet(std::uint64_t seed = 1);
   ~WatcherSet();
   WatcherSet(const WatcherSet&) = delete;
   WatcherSet& operator=(const WatcherSet&) = delete;
@@ -62,6 +63,7 @@ class WatcherSet {
 
   std::unordered_map<base::Bytes, std::vector<void*>, KeyHash, std::equal_to<>> singles_;
   Node* root_ = nullptr;
+  base::Random random_;
   std::size_t size_ = 0;
 };
 
