@@ -52,8 +52,7 @@ const GrpcMethod* GrpcServer::find(std::string_view path) const {
 }
 
 Status GrpcServer::unknown(std::string_view path) const {
-  std::string_view rest = path;
-  if (rest.starts_with('/')) rest.remove_prefix(1);
+  const std::string_view rest = path.starts_with('/') ? path.substr(1) : std::string_view();
   const std::size_t slash = rest.rfind('/');
   if (slash == std::string_view::npos) {
     return {StatusCode::kUnimplemented, "malformed method name: \"" + base::printable(path) + "\""};

@@ -27,6 +27,7 @@ enum class CancelReason {
   kDisconnected,      // the connection is gone
   kDeadlineExceeded,  // grpc-timeout has passed; the client has been told so
   kShutdown,          // the server stopped hard
+  kBadMessage,        // a message was too large, cut short or malformed; the client has been told so
 };
 
 /// Makes the bytes of one large message piece by piece, as the client's flow-control window has room.

@@ -15,6 +15,7 @@ struct Limits {
   std::size_t max_receive_message = 1572864 + 524288;   // max-request-bytes + 512 KiB; above: RESOURCE_EXHAUSTED
   std::uint32_t max_concurrent_streams = 0xffffffffu;   // max-concurrent-streams, per HTTP/2 connection
   std::size_t max_calls_per_connection = 100'000;       // * open calls, cancelled ones whose handler still runs included; above: REFUSED_STREAM
+  std::size_t max_calls_per_thread = 200'000;           // * the same over all connections of an I/O thread
   std::size_t max_header_list = 64 * 1024;              // * decoded request headers; above: RESOURCE_EXHAUSTED
   std::size_t receive_budget_per_connection = 32u << 20;  // * partly received large messages; further ones wait with closed windows
   std::size_t receive_budget_per_thread = 128u << 20;   // *

@@ -20,7 +20,7 @@ class Timer {
   Timer& operator=(const Timer&) = delete;
   virtual ~Timer() { cancel(); }
 
-  bool armed() const { return next_ != nullptr; }
+  bool armed() const { return wheel_ != nullptr; }
   base::Instant due() const { return due_; }
   void cancel();
 
@@ -33,7 +33,7 @@ class Timer {
   Timer* next_ = nullptr;
   Timer* previous_ = nullptr;
   TimerWheel* wheel_ = nullptr;
-  std::uint32_t slot_ = 0;
+  std::uint64_t tick_ = 0;
   base::Instant due_{};
 };
 
@@ -61,10 +61,15 @@ class TimerWheel {
  private:
   friend class Timer;
   struct Slot final : Timer {
+    Slot() { next_ = previous_ = this; }
     void on_timer() override {}
+    bool empty() const { return next_ == this; }
+    Timer& front() { return *next_; }
   };
-  std::uint64_t tick_of(base::Instant at) const;
-  void unlink(Timer& timer);
+  static void link(Slot& slot, Timer& timer);
+  static void unlink(Timer& timer);
+  void forget(Timer& timer);
+  void fire_slot(std::uint64_t tick);
 
   base::Instant start_;
   std::uint64_t current_ = 0;  // every tick before this one has fired

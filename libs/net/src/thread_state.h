@@ -1,0 +1,74 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <etcdpp/net/grpc_call.h>
+#include <etcdpp/net/io_thread.h>
+#include <etcdpp/net/limits.h>
+
+#include "out_buffer.h"
+#include "receive_budget.h"
+
+namespace etcdpp::net {
+
+class Connection;
+class Http2Call;
+
+/// What the connections of one I/O thread share: buffers, recycled calls, the list of connections that have something to
+/// write. Made at first use in its thread (IoThread::local).
+class ThreadState {
+ public:
+  static constexpr std::size_t kReadBuffer = 256 * 1024;
+  static constexpr std::size_t kRecycledCalls = 2048;
+
+  explicit ThreadState(IoThread& io);
+  ~ThreadState();
+  ThreadState(const ThreadState&) = delete;
+  ThreadState& operator=(const ThreadState&) = delete;
+
+  IoThread& io() { return io_; }
+  char* read_buffer() { return read_buffer_.get(); }
+
+  void mark_dirty(Connection& connection) { dirty_.push_back(&connection); }
+  void adopt(Connection& connection);
+  /// Before a connection is destroyed.
+  void forget(Connection& connection, bool dirty);
+  const std::vector<Connection*>& connections() const { return connections_; }
+
+  Http2Call& new_call();
+  void recycle(Http2Call& call);
+  std::size_t open_calls() const { return open_calls_; }
+
+  /// Destroys `object` in the write phase, when nobody can be inside it.
+  void destroy_later(std::unique_ptr<GrpcStream> object) { ended_streams_.push_back(std::move(object)); }
+
+  /// "Date: …" of HTTP/1.1 answers, made once a second.
+  std::string_view http_date();
+
+  // Shared by all listeners: the first connection's limits size it.
+  ReceiveBudget& receive_budget(const Limits& limits);
+  OutBuffer& out_buffer(const Limits& limits);
+  /// Bytes of partly received messages that wait for the budget.
+  std::size_t waiting_bytes = 0;
+
+ private:
+  void write_phase();
+
+  IoThread& io_;
+  std::unique_ptr<char[]> read_buffer_;
+  std::vector<Connection*> connections_;
+  std::vector<Connection*> dirty_;
+  std::vector<Connection*> flushing_;
+  std::vector<std::unique_ptr<Http2Call>> calls_;
+  std::vector<std::unique_ptr<GrpcStream>> ended_streams_;
+  std::size_t open_calls_ = 0;
+  std::unique_ptr<ReceiveBudget> receive_budget_;
+  std::unique_ptr<OutBuffer> out_buffer_;
+  std::string date_;
+  std::int64_t date_second_ = -1;
+};
+
+}  // namespace etcdpp::net
