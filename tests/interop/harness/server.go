@@ -230,6 +230,20 @@ func (s *Server) Kill() {
 	<-s.exited
 }
 
+// End sends the signal and waits until the process is gone.
+func (s *Server) End(signal syscall.Signal) error {
+	if s.Running() {
+		_ = s.cmd.Process.Signal(signal)
+	}
+	select {
+	case <-s.exited:
+		return nil
+	case <-time.After(stopTimeout):
+		s.Kill()
+		return fmt.Errorf("%s did not end within %v of signal %v", s.Binary, stopTimeout, signal)
+	}
+}
+
 // Stop ends the process with SIGTERM, waits until it is gone, and reports an unclean end.
 func (s *Server) Stop() error {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
