@@ -184,6 +184,9 @@ struct Wal::Opened {
 /// Whether the directory has a log: at least one name that ends in .wal.
 bool exists(base::Env& env, const std::string& directory);
 
+/// Whose log it is, from the head of its oldest segment; without locks.
+base::Result<Metadata> read_metadata(base::Env& env, const std::string& directory);
+
 /// Markers at or below the last hard state's commit, oldest first: the last one is where a start begins. Reads every
 /// segment without locks; a torn tail is tolerated, a broken checksum is not.
 base::Result<std::vector<SnapshotMarker>> valid_snapshots(base::Env& env, const std::string& directory);

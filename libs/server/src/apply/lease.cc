@@ -1,0 +1,35 @@
+#include "requests.h"
+
+namespace etcdpp::server {
+
+base::Result<ResponseMessage> apply_lease_grant(ApplyState& state, const etcdserverpb::LeaseGrantRequest& request) {
+  ETCDPP_ASSIGN(const std::int64_t ttl, state.lessor.grant(request.id(), request.ttl(), state.clock.now()));
+  auto response = std::make_unique<etcdserverpb::LeaseGrantResponse>();
+  response->set_id(request.id());
+  response->set_ttl(ttl);
+  response->mutable_header()->set_revision(state.store.revision());
+  return ResponseMessage(std::move(response));
+}
+
+base::Result<ResponseMessage> apply_lease_revoke(ApplyState& state, const etcdserverpb::LeaseRevokeRequest& request) {
+  ETCDPP_ASSIGN(const std::vector<base::Bytes> keys, state.lessor.revoke(request.id()));
+  if (!keys.empty()) {
+    mvcc::WriteTxn txn(state.store);
+    for (const base::Bytes& key : keys) txn.delete_range(mvcc::KeyRange::single(key));
+    txn.end();
+  }
+  auto response = std::make_unique<etcdserverpb::LeaseRevokeResponse>();
+  response->mutable_header()->set_revision(state.store.revision());
+  return ResponseMessage(std::move(response));
+}
+
+base::Result<ResponseMessage> apply_lease_checkpoint(ApplyState& state, const etcdserverpb::LeaseCheckpointRequest& request) {
+  // Persisted once the whole cluster knows the field (3.6); a member of this version never applies it below that.
+  for (const auto& checkpoint : request.checkpoints())
+    static_cast<void>(state.lessor.checkpoint(checkpoint.id(), checkpoint.remaining_ttl(), true, state.clock.now()));
+  auto response = std::make_unique<etcdserverpb::LeaseCheckpointResponse>();
+  response->mutable_header()->set_revision(state.store.revision());
+  return ResponseMessage(std::move(response));
+}
+
+}  // namespace etcdpp::server

@@ -1,0 +1,120 @@
+#include "bootstrap.h"
+
+#include <fmt/format.h>
+
+#include <etcdpp/config/identity.h>
+
+#include "errc.h"
+#include "membership.h"
+
+namespace etcdpp::server {
+
+namespace {
+
+backend::Options backend_options(const BootstrapOptions& o, std::uint64_t cluster_id, std::uint64_t member_id) {
+  backend::Options options;
+  options.data_dir = o.config.effective_data_dir();
+  options.env = &o.env;
+  options.clock = &o.clock;
+  options.logger = &o.logger;
+  options.cluster_id = cluster_id;
+  options.member_id = member_id;
+  options.batch_interval = o.config.effective_backend_batch_interval();
+  options.batch_limit = o.config.effective_backend_batch_limit();
+  options.deletion_rows = o.config.effective_compaction_batch_limit();
+  options.deletion_pause = o.config.effective_compaction_sleep_interval();
+  return options;
+}
+
+raft::ConfState conf_state_of(const Membership& membership) {
+  raft::ConfState state;
+  for (const auto& [id, member] : membership.members()) (member.is_learner ? state.learners : state.voters).push_back(id);
+  return state;
+}
+
+/// The first bytes of a new cluster: ids, an empty log that names them, an empty database.
+base::Result<Bootstrapped> begin_new(const BootstrapOptions& o) {
+  Bootstrapped boot;
+  boot.fresh = true;
+  if (o.config.initial_cluster_state != "new")
+    return base::Error(Errc::kNotSupportedYet, "joining an existing cluster (--initial-cluster-state=existing)");
+  ETCDPP_ASSIGN(const config::InitialCluster cluster, o.config.members());
+  ETCDPP_ASSIGN(const config::BootstrapIdentity identity, config::bootstrap_identity(cluster, o.config.initial_cluster_token));
+  if (identity.members.size() != 1)
+    return base::Error(Errc::kNotSupportedYet, fmt::format("a cluster of {} members (--initial-cluster)", identity.members.size()));
+  boot.cluster_id = identity.cluster_id;
+  for (const config::BootstrapMember& member : identity.members) {
+    if (member.name == o.config.name) boot.member_id = member.id;
+    MemberRecord record;
+    record.id = member.id;
+    record.peer_urls = member.peer_urls;
+    record.name = member.name;
+    boot.bootstrap_peers.push_back({member.id, member_json(record)});
+  }
+  if (boot.member_id == 0)
+    return base::Error(Errc::kBadDataDirectory,
+                       fmt::format("couldn't find local name \"{}\" in the initial cluster configuration", o.config.name));
+  ETCDPP_ASSIGN(boot.backend, backend::Backend::open(backend_options(o, boot.cluster_id, boot.member_id)));
+  if (boot.backend->opened().consistent_index != 0)
+    return base::Error(Errc::kBadDataDirectory,
+                       fmt::format("{} has a database that has applied index {}, but there is no log in {}: restore the log (--wal-dir "
+                                   "may point elsewhere), or move the directory away to start anew",
+                                   o.config.effective_data_dir(), boot.backend->opened().consistent_index, o.config.effective_wal_dir()));
+  ETCDPP_ASSIGN(boot.log, wal::Wal::create(o.env, o.config.effective_wal_dir(), {boot.member_id, boot.cluster_id}, o.wal));
+  boot.raft_storage = std::make_unique<raft::MemoryStorage>();
+  return boot;
+}
+
+base::Result<Bootstrapped> restart(const BootstrapOptions& o) {
+  Bootstrapped boot;
+  const std::string wal_dir = o.config.effective_wal_dir();
+  ETCDPP_ASSIGN(const wal::Metadata metadata, wal::read_metadata(o.env, wal_dir));
+  boot.member_id = metadata.node_id;
+  boot.cluster_id = metadata.cluster_id;
+  ETCDPP_ASSIGN(boot.backend, backend::Backend::open(backend_options(o, boot.cluster_id, boot.member_id)));
+  ETCDPP_ASSIGN(const std::vector<wal::SnapshotMarker> markers, wal::valid_snapshots(o.env, wal_dir));
+  wal::SnapshotMarker start;
+  if (!markers.empty()) start = markers.back();
+  const std::uint64_t consistent_index = boot.backend->opened().consistent_index;
+  if (consistent_index < start.index)
+    return base::Error(Errc::kBadDataDirectory,
+                       fmt::format("database in {} has applied index {}, but the log in {} begins behind index {}: the "
+                                   "database is missing or older than the log; restore it from a backup of the same moment",
+                                   o.config.effective_data_dir(), consistent_index, wal_dir, start.index));
+  wal::OpenOptions open;
+  open.consistent_index = consistent_index;
+  ETCDPP_ASSIGN(wal::Wal::Opened opened, wal::Wal::open(o.env, wal_dir, start, open, o.wal));
+  boot.log = std::move(opened.wal);
+  ETCDPP_ASSIGN(boot.rows, load_cluster_rows(*boot.backend));
+  if (boot.rows.auth_enabled)
+    return base::Error(Errc::kNotSupportedYet, "a data directory with authentication enabled");
+  // As of the database: conf changes up to the consistent index are in it, later ones will be applied.
+  boot.conf_state = conf_state_of(boot.rows.membership);
+  if (boot.conf_state.voters.size() + boot.conf_state.learners.size() > 1)
+    return base::Error(Errc::kNotSupportedYet, "a member of a cluster with several members");
+
+  boot.snapshot_index = start.index;
+  boot.raft_storage = std::make_unique<raft::MemoryStorage>();
+  if (start.index > 0) {
+    raft::Snapshot snapshot;
+    snapshot.metadata.index = start.index;
+    snapshot.metadata.term = start.term;
+    snapshot.metadata.conf_state = boot.conf_state;
+    ETCDPP_TRY(boot.raft_storage->apply_snapshot(std::move(snapshot)));
+  }
+  boot.raft_storage->set_conf_state(boot.conf_state);
+  boot.raft_storage->set_hard_state(opened.read.hard_state);
+  ETCDPP_TRY(boot.raft_storage->append(opened.read.entries));
+  return boot;
+}
+
+}  // namespace
+
+base::Result<Bootstrapped> bootstrap(const BootstrapOptions& options) {
+  ETCDPP_TRY(options.env.make_directories(options.config.effective_data_dir()));
+  ETCDPP_TRY(options.env.make_directories(options.config.snap_dir()));
+  if (wal::exists(options.env, options.config.effective_wal_dir())) return restart(options);
+  return begin_new(options);
+}
+
+}  // namespace etcdpp::server

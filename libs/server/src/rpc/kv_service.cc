@@ -1,0 +1,126 @@
+// Hop 3 of a Put: see docs/LIFE_OF_A_PUT.md.
+#include "kv_service.h"
+
+#include <etcdpp/mvcc/range_reader.h>
+
+#include "../apply/quota.h"
+#include "../apply/requests.h"
+#include "../errc.h"
+#include "../range_executor.h"
+#include "range_producer.h"
+#include "range_stream.h"
+#include "validation.h"
+
+namespace etcdpp::server {
+
+void KvService::add_to(net::GrpcServer& server) {
+  const auto bind = [this](void (KvService::*method)(net::CallRef, std::string_view)) {
+    return [this, method](net::CallRef call, std::string_view message) { (this->*method)(std::move(call), message); };
+  };
+  server.unary("/etcdserverpb.KV/Range", bind(&KvService::range));
+  server.server_stream("/etcdserverpb.KV/RangeStream", bind(&KvService::range_stream));
+  server.unary("/etcdserverpb.KV/Put", bind(&KvService::put));
+  server.unary("/etcdserverpb.KV/DeleteRange", bind(&KvService::delete_range));
+  server.unary("/etcdserverpb.KV/Txn", bind(&KvService::txn));
+  server.unary("/etcdserverpb.KV/Compact", bind(&KvService::compact));
+}
+
+void KvService::range(net::CallRef call, std::string_view message) {
+  etcdserverpb::RangeRequest request;
+  if (!parse_request(request, message, *call)) return;
+  if (const auto checked = check_range_request(request); !checked) return refuse(*call, checked.error());
+  if (request.serializable()) return answer_range(*call, request);
+  when_linearizable(std::move(call), [this, request = std::move(request)](net::GrpcCall& ready) { answer_range(ready, request); });
+}
+
+void KvService::answer_range(net::GrpcCall& call, const etcdserverpb::RangeRequest& request) {
+  auto reader = mvcc::RangeReader::open(member_.views());
+  if (!reader) return refuse(call, reader.error());
+  if (is_plain(request) && !request.range_end().empty()) {
+    // Possibly long: its length is known from the index, its rows leave under flow control.
+    const bool streamed = RangeProducer::answer(member_, call, request, *reader, [this](std::int64_t revision, std::string& out) {
+      append_header(revision, out);
+    });
+    if (streamed) return;
+  }
+  const auto selection = select_range(*reader, request);
+  if (!selection) {
+    if (is_fatal(selection.error())) member_.failure().report("database cannot be read", selection.error());
+    return refuse(call, selection.error());
+  }
+  std::string bytes;
+  append_header(selection->current_revision, bytes);
+  append_selection(*selection, bytes);
+  call.reply(std::move(bytes));
+}
+
+void KvService::range_stream(net::CallRef call, std::string_view message) {
+  etcdserverpb::RangeRequest request;
+  if (!parse_request(request, message, *call)) return;
+  if (const auto checked = check_range_stream_request(request); !checked) return refuse(*call, checked.error());
+  const auto start = [this, request](net::GrpcCall& ready) {
+    RangeStream::start(member_, ready, request, [this](std::int64_t revision, std::string& out) { append_header(revision, out); });
+  };
+  if (request.serializable()) return start(*call);
+  when_linearizable(std::move(call), start);
+}
+
+bool KvService::has_space(net::GrpcCall& call, std::uint64_t cost) {
+  if (member_.quota().available(member_.backend().sizes().quota, cost)) return true;
+  member_.raise_no_space([] {});
+  refuse(call, base::Error(Errc::kNoSpace));
+  return false;
+}
+
+void KvService::put(net::CallRef call, std::string_view message) {
+  etcdserverpb::PutRequest request;
+  if (!parse_request(request, message, *call)) return;
+  if (const auto checked = check_put_request(request); !checked) return refuse(*call, checked.error());
+  if (!has_space(*call, quota_cost(request))) return;
+  propose<etcdserverpb::PutResponse>(std::move(call), RequestField::kPut, message);
+}
+
+void KvService::delete_range(net::CallRef call, std::string_view message) {
+  etcdserverpb::DeleteRangeRequest request;
+  if (!parse_request(request, message, *call)) return;
+  if (const auto checked = check_delete_range_request(request); !checked) return refuse(*call, checked.error());
+  propose<etcdserverpb::DeleteRangeResponse>(std::move(call), RequestField::kDeleteRange, message);
+}
+
+void KvService::txn(net::CallRef call, std::string_view message) {
+  // Decoding recurses, so depth is counted first; no transaction this deep is within any budget.
+  if (nesting_depth_of_txns(message, kMaxTxnDepth) >= kMaxTxnDepth) return refuse(*call, base::Error(Errc::kTooManyOperations));
+  etcdserverpb::TxnRequest request;
+  if (!parse_deep(request, message)) {
+    call->finish(net::StatusCode::kInternal, "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data");
+    return;
+  }
+  if (const auto checked = check_txn_request(request, member_.config().max_txn_ops); !checked) return refuse(*call, checked.error());
+  if (is_read_only(request)) {
+    if (is_serializable(request)) return answer_txn(*call, request);
+    when_linearizable(std::move(call), [this, request = std::move(request)](net::GrpcCall& ready) { answer_txn(ready, request); });
+    return;
+  }
+  if (!has_space(*call, quota_cost(request))) return;
+  propose<etcdserverpb::TxnResponse>(std::move(call), RequestField::kTxn, message);
+}
+
+void KvService::answer_txn(net::GrpcCall& call, const etcdserverpb::TxnRequest& request) {
+  const auto reader = mvcc::RangeReader::open(member_.views());
+  if (!reader) return refuse(call, reader.error());
+  etcdserverpb::TxnResponse response;
+  if (const auto done = run_read_only_txn(*reader, request, response); !done) {
+    if (is_fatal(done.error())) member_.failure().report("database cannot be read", done.error());
+    return refuse(call, done.error());
+  }
+  complete(*response.mutable_header());
+  reply(call, response);
+}
+
+void KvService::compact(net::CallRef call, std::string_view message) {
+  etcdserverpb::CompactionRequest request;
+  if (!parse_request(request, message, *call)) return;
+  propose<etcdserverpb::CompactionResponse>(std::move(call), RequestField::kCompaction, message);
+}
+
+}  // namespace etcdpp::server

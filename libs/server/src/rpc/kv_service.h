@@ -1,0 +1,27 @@
+#pragma once
+
+#include "service.h"
+
+namespace etcdpp::server {
+
+/// etcdserverpb.KV: hop 3 of a Put. Checks what can be checked before the log, proposes writes, answers reads from a View.
+class KvService : public Service {
+ public:
+  explicit KvService(Member& member) : Service(member) {}
+  void add_to(net::GrpcServer& server);
+
+ private:
+  void range(net::CallRef call, std::string_view message);
+  void range_stream(net::CallRef call, std::string_view message);
+  void put(net::CallRef call, std::string_view message);
+  void delete_range(net::CallRef call, std::string_view message);
+  void txn(net::CallRef call, std::string_view message);
+  void compact(net::CallRef call, std::string_view message);
+
+  void answer_range(net::GrpcCall& call, const etcdserverpb::RangeRequest& request);
+  void answer_txn(net::GrpcCall& call, const etcdserverpb::TxnRequest& request);
+  /// False after refusing: the database has no room for `cost` more bytes, and the alarm goes up.
+  bool has_space(net::GrpcCall& call, std::uint64_t cost);
+};
+
+}  // namespace etcdpp::server

@@ -1,0 +1,123 @@
+#include "maintenance_service.h"
+
+#include <fmt/format.h>
+
+#include <etcdpp/backend/database.h>
+#include <etcdpp/base/crc32c.h>
+#include <etcdpp/config/config.h>
+#include <etcdpp/mvcc/hash_kv.h>
+
+#include "../apply/requests.h"
+#include "../errc.h"
+
+namespace etcdpp::server {
+
+namespace {
+
+/// Maintenance.Hash: every bucket's name and rows in order, without what differs between members that agree.
+base::Result<std::uint32_t> hash_of_all_buckets(const backend::ReadTransaction& transaction) {
+  std::uint32_t crc = 0;
+  for (const backend::Bucket bucket : backend::kBuckets) {
+    crc = base::crc32c(crc, backend::bucket_name(bucket));
+    ETCDPP_TRY(transaction.scan_bucket(bucket, [&](base::BytesView key, base::BytesView value) -> base::Result<> {
+      if (bucket == backend::Bucket::kMeta && (key == "term" || key == "consistent_index" || key == kStorageVersionKey)) return {};
+      crc = base::crc32c(base::crc32c(crc, key), value);
+      return {};
+    }));
+  }
+  return crc;
+}
+
+}  // namespace
+
+void MaintenanceService::add_to(net::GrpcServer& server) {
+  const auto bind = [this](void (MaintenanceService::*method)(net::CallRef, std::string_view)) {
+    return [this, method](net::CallRef call, std::string_view message) { (this->*method)(std::move(call), message); };
+  };
+  server.unary("/etcdserverpb.Maintenance/Status", bind(&MaintenanceService::status));
+  server.unary("/etcdserverpb.Maintenance/Alarm", bind(&MaintenanceService::alarm));
+  server.unary("/etcdserverpb.Maintenance/Hash", bind(&MaintenanceService::hash));
+  server.unary("/etcdserverpb.Maintenance/HashKV", bind(&MaintenanceService::hash_kv));
+}
+
+void MaintenanceService::status(net::CallRef call, std::string_view) {
+  const MemberState& state = member_.state();
+  const auto facts = member_.facts();
+  const backend::Sizes sizes = member_.backend().sizes();
+  etcdserverpb::StatusResponse response;
+  *response.mutable_header() = header(member_.views().revision());
+  response.set_version(std::string(config::kEtcdVersion));
+  response.set_dbsize(static_cast<std::int64_t>(sizes.allocated));
+  response.set_dbsizeinuse(static_cast<std::int64_t>(sizes.live));
+  response.set_dbsizequota(static_cast<std::int64_t>(member_.quota().limit_bytes()));
+  response.set_leader(state.leader);
+  response.set_raftindex(state.committed);
+  response.set_raftappliedindex(state.applied);
+  response.set_raftterm(state.term);
+  response.set_storageversion(facts->storage_version);
+  if (const MemberRecord* self = facts->membership.find(state.member_id)) response.set_islearner(self->is_learner);
+  response.mutable_downgradeinfo();
+  if (!state.has_leader()) response.add_errors(make_error_code(Errc::kNoLeader).message());
+  for (const Alarm& alarm : facts->alarms.active())
+    response.add_errors(fmt::format("memberID:{} alarm:{}", alarm.member_id,
+                                    etcdserverpb::AlarmType_Name(static_cast<etcdserverpb::AlarmType>(alarm.kind))));
+  reply(*call, response);
+}
+
+void MaintenanceService::alarm(net::CallRef call, std::string_view message) {
+  etcdserverpb::AlarmRequest request;
+  if (!parse_request(request, message, *call)) return;
+  propose<etcdserverpb::AlarmResponse>(std::move(call), RequestField::kAlarm, message);
+}
+
+void MaintenanceService::hash(net::CallRef call, std::string_view) {
+  // A commit first: the hash is of what is in the database, and that should be everything.
+  member_.apply_loop().post([this, call = std::move(call)](ApplyLoop& loop) mutable {
+    auto held = std::make_shared<net::CallRef>(std::move(call));
+    loop.state().backend.request_commit([this, held](base::Result<backend::Commit> committed) {
+      base::Result<std::uint32_t> crc = std::uint32_t{0};
+      if (committed) {
+        // In the commit loop's thread, before its next transaction: this snapshot sees exactly that commit.
+        auto transaction = member_.backend().database()->begin_read();
+        crc = transaction ? hash_of_all_buckets(*transaction) : base::Result<std::uint32_t>(transaction.error());
+      } else {
+        crc = committed.error();
+      }
+      (*held)->executor().post([this, held, crc = std::move(crc)] {
+        if (!crc) return refuse(**held, crc.error());
+        etcdserverpb::HashResponse response;
+        *response.mutable_header() = header(member_.views().revision());
+        response.set_hash(*crc);
+        reply(**held, response);
+      });
+    });
+  });
+  member_.wake_core();
+}
+
+void MaintenanceService::hash_kv(net::CallRef call, std::string_view message) {
+  etcdserverpb::HashKVRequest request;
+  if (!parse_request(request, message, *call)) return;
+  net::GrpcCall& asked = *call;
+  const bool accepted = readers_.run([this, call = std::move(call), request]() mutable {
+    mvcc::HashKv hash(member_.views(), member_.compaction_hashes(), request.revision());
+    auto result = hash.run();
+    const std::int64_t current = hash.current_revision();
+    net::Executor& home = call->executor();
+    home.post([this, call = std::move(call), result = std::move(result), current, request] {
+      if (!result) {
+        if (is_fatal(result.error())) member_.failure().report("database cannot be read", result.error());
+        return refuse(*call, result.error());
+      }
+      etcdserverpb::HashKVResponse response;
+      *response.mutable_header() = header(current);
+      response.set_hash(result->hash);
+      response.set_compact_revision(result->compact_revision);
+      response.set_hash_revision(result->revision);
+      reply(*call, response);
+    });
+  });
+  if (!accepted) refuse(asked, base::Error(Errc::kTooManyRequests));
+}
+
+}  // namespace etcdpp::server

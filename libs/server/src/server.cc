@@ -1,0 +1,158 @@
+#include <etcdpp/server/server.h>
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include <etcdpp/net/grpc_server.h>
+#include <etcdpp/net/http1.h>
+#include <etcdpp/net/io_thread.h>
+#include <etcdpp/net/listener.h>
+
+#include "http/endpoints.h"
+#include "member.h"
+#include "reader_pool.h"
+#include "rpc/cluster_service.h"
+#include "rpc/interceptors.h"
+#include "rpc/kv_service.h"
+#include "rpc/lease_service.h"
+#include "rpc/maintenance_service.h"
+#include "rpc/watch_service.h"
+#include "threads.h"
+
+namespace etcdpp::server {
+
+namespace {
+
+/// Time that open calls get to finish when the server stops.
+constexpr base::Duration kDrainTime = std::chrono::seconds(1);
+
+net::Limits limits_of(const config::Config& config) {
+  net::Limits limits;
+  limits.max_receive_message = config.max_request_bytes + 512 * 1024;
+  limits.max_http1_body = limits.max_receive_message;
+  limits.max_concurrent_streams = config.max_concurrent_streams;
+  limits.keepalive_min_time = config.grpc_keepalive_min_time;
+  limits.keepalive_interval = config.grpc_keepalive_interval;
+  limits.keepalive_timeout = config.grpc_keepalive_timeout;
+  return limits;
+}
+
+}  // namespace
+
+/// The parts in the order in which they stand on each other; destroyed in reverse.
+class Server::Running {
+ public:
+  Running(const config::Config& config, const base::Clock& clock, base::Logger& logger)
+      : config_(config), logger_(logger), io_(std::max(1u, std::min(std::thread::hardware_concurrency(), 8u)), clock) {}
+  ~Running() { stop(); }
+
+  base::Result<> start(base::Env& env, const base::Clock& clock, std::uint64_t seed,
+                       std::function<void(const base::Error&)> on_failure);
+  void stop();
+
+ private:
+  base::Result<> bind_listeners();
+  void serve();
+
+  const config::Config& config_;
+  base::Logger& logger_;
+  net::GrpcServer grpc_;
+  net::HttpServer http_;
+  net::IoThreads io_;
+  std::unique_ptr<Member> member_;
+  ReaderPool readers_;
+  std::unique_ptr<KvService> kv_;
+  std::unique_ptr<LeaseService> lease_;
+  std::unique_ptr<WatchService> watch_;
+  std::unique_ptr<ClusterService> cluster_;
+  std::unique_ptr<MaintenanceService> maintenance_;
+  std::unique_ptr<Threads> threads_;
+  std::vector<std::unique_ptr<net::Listener>> listeners_;
+  std::atomic<bool> stopped_{false};
+};
+
+base::Result<> Server::Running::bind_listeners() {
+  const net::Limits limits = limits_of(config_);
+  const bool split = !config_.listen_client_http_urls.empty();
+  const auto open = [&](const config::Url& url, net::Protocols protocols) -> base::Result<> {
+    ETCDPP_ASSIGN(auto listener, net::Listener::open(url.text(), io_, protocols, limits, logger_));
+    listeners_.push_back(std::move(listener));
+    return {};
+  };
+  for (const config::Url& url : config_.listen_client_urls) ETCDPP_TRY(open(url, {&grpc_, split ? nullptr : &http_}));
+  for (const config::Url& url : config_.listen_client_http_urls) ETCDPP_TRY(open(url, {nullptr, &http_}));
+  return {};
+}
+
+base::Result<> Server::Running::start(base::Env& env, const base::Clock& clock, std::uint64_t seed,
+                                      std::function<void(const base::Error&)> on_failure) {
+  logger_.info("configuring client listeners", {{"listen-client-urls", config::url_texts(config_.listen_client_urls)}});
+  ETCDPP_TRY(bind_listeners());
+  ETCDPP_ASSIGN(member_, Member::open({
+                             .config = config_,
+                             .env = env,
+                             .clock = clock,
+                             .logger = logger_,
+                             .seed = seed,
+                             .on_failure = std::move(on_failure),
+                             .wake_core = [this] { if (threads_) threads_->wake_core(); },
+                             .wake_commit = [this] { member_->commit_loop().wake(); },
+                             .on_ready = [this] { serve(); },
+                             .on_wal_sync = {},
+                             .on_wal_write = {},
+                         }));
+  kv_ = std::make_unique<KvService>(*member_);
+  lease_ = std::make_unique<LeaseService>(*member_);
+  watch_ = std::make_unique<WatchService>(*member_, seed + 1);
+  cluster_ = std::make_unique<ClusterService>(*member_);
+  maintenance_ = std::make_unique<MaintenanceService>(*member_, readers_);
+  for (unsigned i = 0; i < io_.size(); ++i) watch_->add_thread(io_[i]);
+  add_interceptors(grpc_, *member_);
+  kv_->add_to(grpc_);
+  lease_->add_to(grpc_);
+  watch_->add_to(grpc_);
+  cluster_->add_to(grpc_);
+  maintenance_->add_to(grpc_);
+  add_endpoints(http_, *member_);
+  threads_ = std::make_unique<Threads>(*member_, io_, *watch_, readers_);
+  threads_->start();
+  threads_->wake_core();
+  return {};
+}
+
+void Server::Running::serve() {
+  logger_.info("ready to serve client requests");
+  for (const auto& listener : listeners_) {
+    listener->start();
+    logger_.info("serving client traffic insecurely; this is strongly discouraged!",
+                 {{"traffic", config_.listen_client_http_urls.empty() ? "grpc+http" : "grpc"}, {"address", listener->address()}});
+  }
+}
+
+void Server::Running::stop() {
+  if (stopped_.exchange(true)) return;
+  logger_.info("closing etcd server", {{"name", config_.name}, {"data-dir", config_.effective_data_dir()}});
+  for (const auto& listener : listeners_) listener->drain();
+  for (const auto& listener : listeners_) listener->stop(kDrainTime);
+  listeners_.clear();
+  if (threads_) threads_->stop();
+  logger_.info("closed etcd server", {{"name", config_.name}, {"data-dir", config_.effective_data_dir()}});
+}
+
+Server::Server(std::unique_ptr<Running> running) : running_(std::move(running)) {}
+Server::~Server() = default;
+
+base::Result<std::unique_ptr<Server>> Server::start(const config::Config& config, base::Env& env, const base::Clock& clock,
+                                                    base::Logger& logger, std::uint64_t seed,
+                                                    std::function<void(const base::Error&)> on_failure) {
+  auto running = std::make_unique<Running>(config, clock, logger);
+  ETCDPP_TRY(running->start(env, clock, seed, std::move(on_failure)));
+  return std::unique_ptr<Server>(new Server(std::move(running)));
+}
+
+void Server::stop() { running_->stop(); }
+
+}  // namespace etcdpp::server

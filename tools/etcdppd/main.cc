@@ -1,0 +1,81 @@
+// etcdppd: flags in, library call, exit status out.
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <unistd.h>
+#include <vector>
+
+#include <etcdpp/base/clock.h>
+#include <etcdpp/base/env.h>
+#include <etcdpp/base/random.h>
+#include <etcdpp/config/flags.h>
+#include <etcdpp/config/zap_logger.h>
+#include <etcdpp/server/server.h>
+
+extern char** environ;  // NOLINT: POSIX declares it nowhere
+
+namespace {
+
+using namespace etcdpp;
+
+std::vector<std::string> environment() {
+  std::vector<std::string> variables;
+  for (char** variable = environ; *variable; ++variable) variables.emplace_back(*variable);
+  return variables;
+}
+
+/// SIGINT and SIGTERM are taken by sigwait in the main thread, so that no handler runs anywhere.
+sigset_t block_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  return set;
+}
+
+/// The parent sees death by the signal itself, as with etcd; the first process of a container cannot die so.
+[[noreturn]] void die_by(int signal, const sigset_t& blocked) {
+  if (getpid() == 1) std::_Exit(0);
+  std::signal(signal, SIG_DFL);
+  pthread_sigmask(SIG_UNBLOCK, &blocked, nullptr);
+  raise(signal);
+  std::_Exit(1);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const sigset_t signals = block_signals();
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  const config::CommandLine command = config::parse_command_line(argv[0], arguments, environment(), base::posix_env());
+  std::fputs(command.out.c_str(), stdout);
+  std::fputs(command.err.c_str(), stderr);
+  if (!command.run && command.lines.empty()) return command.exit_code;
+
+  const base::SystemClock clock;
+  auto options = config::log_options(command.config.log_level, command.config.log_format, command.config.log_outputs);
+  auto logger = options ? config::ZapLogger::open(*options, clock) : base::Result<std::unique_ptr<config::ZapLogger>>(options.error());
+  if (!logger) {
+    std::fprintf(stderr, "%s\n", logger.error().message().c_str());
+    return 1;
+  }
+  for (const config::StartupLine& line : command.lines) (*logger)->write_fields(line.level, {}, line.message, line.fields);
+  if (!command.run) return command.exit_code;
+
+  auto server = server::Server::start(command.config, base::posix_env(), clock, **logger, base::random_seed(),
+                                      [](const base::Error&) { std::_Exit(1); });
+  if (!server) {
+    (*logger)->fatal("failed to start etcd", {{"error", server.error().message()}});
+    return 1;
+  }
+  int signal = 0;
+  while (sigwait(&signals, &signal) != 0) {
+  }
+  (*logger)->info("received signal; shutting down", {{"signal", signal == SIGINT ? "interrupt" : "terminated"}});
+  (*server)->stop();
+  server->reset();
+  die_by(signal, signals);
+}
