@@ -86,6 +86,17 @@ std::vector<FlagSpec> global_flags() {
   };
 }
 
+std::string settings_text(const Flags& flags) {
+  std::vector<std::string> lines;
+  for (const FlagSpec& spec : global_flags())
+    for (const auto& flag : flags.all())
+      if (flag.spec.name == std::string_view(spec.name)) lines.push_back(variable_of(spec.name) + "=" + flag.value + "\n");
+  std::sort(lines.begin(), lines.end());
+  std::string out;
+  for (const auto& line : lines) out += line;
+  return out;
+}
+
 Outcome<> apply_environment(Flags& flags, char** environment, std::ostream& err) {
   const auto globals = global_flags();
   std::vector<std::string> unknown;

@@ -19,6 +19,9 @@ std::vector<FlagSpec> global_flags();
 /// warned about on `err`.
 Outcome<> apply_environment(Flags& flags, char** environment, std::ostream& err);
 
+/// Every global flag as the variable that sets it, a line each: what --debug shows.
+std::string settings_text(const Flags& flags);
+
 /// What the flags say about connecting; asks for the password on the terminal if a user has none.
 Outcome<client::Options> client_options(const Flags& flags);
 

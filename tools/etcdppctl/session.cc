@@ -13,11 +13,7 @@ Session::Session(Io& streams, std::string program_name, const Found& what, Flags
 
 Outcome<> Session::prepare() {
   if (prepared_) return {};
-  if (flags.boolean("debug")) {
-    for (const FlagSpec& spec : global_flags())
-      for (const auto& flag : flags.all())
-        if (flag.spec.name == std::string_view(spec.name)) io.err << "--" << spec.name << "=" << flag.value << '\n';
-  }
+  if (flags.boolean("debug")) io.err << settings_text(flags);
   auto options = client_options(flags);
   if (!options) return std::unexpected(options.error());
   options_ = std::move(*options);

@@ -12,11 +12,11 @@ namespace {
 
 namespace pb = etcdserverpb;
 
-void warn(const Options& options, const Connection& connection, const char* method, unsigned attempt,
+void warn(const Options& options, const std::string& address, const char* method, unsigned attempt,
           const base::Error& error) {
   if (!options.logger) return;
   options.logger->warn("retrying of unary invoker failed",
-                       {{"target", "etcd-endpoints://" + connection.endpoint.address}, {"method", method},
+                       {{"target", "etcd-endpoints://" + address}, {"method", method},
                         {"attempt", attempt}, {"error", status_text(error)}});
 }
 
@@ -34,7 +34,11 @@ base::Result<> run(Connections& connections, const Options& options, CallOptions
   for (unsigned attempt = 0;; ++attempt) {
     ETCDPP_TRY(connections.authenticate(options, deadline));
     Connection* connection = connections.wait_connected(deadline);
-    if (!connection) return deadline_error();
+    if (!connection) {
+      warn(options, connections.all[connections.preferred]->endpoint.address, method, attempt,
+           base::Error(StatusCode::kDeadlineExceeded, "no endpoint could be connected"));
+      return deadline_error();
+    }
 
     grpc::ClientContext context;
     if (deadline) context.set_deadline(*deadline);
@@ -43,7 +47,7 @@ base::Result<> run(Connections& connections, const Options& options, CallOptions
     if (status.ok()) return {};
 
     base::Error error = status_error(status);
-    warn(options, *connection, method, attempt, error);
+    warn(options, connection->endpoint.address, method, attempt, error);
     if (wants_new_token(error) && !options.username.empty() && !renewed_token) {
       renewed_token = true;
       connections.forget_token();

@@ -9,7 +9,7 @@ class ClientCategory final : public std::error_category {
   std::string message(int code) const override {
     switch (static_cast<Errc>(code)) {
       case Errc::kNoEndpoints: return "etcdclient: no available endpoints";
-      case Errc::kBadEndpoint: return "endpoint is not host:port, http://, https://, unix: or unixs: address";
+      case Errc::kBadEndpoint: return "bad endpoint";
       case Errc::kTlsFile: return "cannot read TLS file";
       case Errc::kClosed: return "stream closed";
       case Errc::kLeaseExpired: return "etcdserver: requested lease not found";

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include <etcdpp/client/client.h>
 #include <etcdpp/client/errc.h>
@@ -35,6 +36,12 @@ struct WatchStream::State {
     stream->Write(message);  // a failure shows in the reader
   }
 
+  void write_progress() {
+    pb::WatchRequest message;
+    message.mutable_progress_request();
+    stream->Write(message);
+  }
+
   base::Result<> open();
   base::Error finish();
 
@@ -46,6 +53,7 @@ struct WatchStream::State {
   std::mutex mutex;
   std::condition_variable changed;
   WatchBook book;                               // under mutex
+  bool progress_wanted = false;                 // under mutex; asked for while there was no stream
   std::unique_ptr<grpc::ClientContext> context;  // under mutex; outlives stream
   std::unique_ptr<Stream> stream;               // under mutex for writers; only the reader replaces or reads it
 };
@@ -66,6 +74,7 @@ base::Result<> WatchStream::State::open() {
   connections().add_metadata(*context, /*require_leader=*/true);
   stream = std::get<pb::Watch::Stub>(connection->stubs).Watch(context.get());
   for (auto& request : book.resume()) write_create(std::move(request));
+  if (std::exchange(progress_wanted, false)) write_progress();
   return {};
 }
 
@@ -105,10 +114,8 @@ void WatchStream::remove(std::int64_t watch_id) {
 
 void WatchStream::request_progress() {
   std::lock_guard lock(state_->mutex);
-  if (!state_->stream) return;
-  pb::WatchRequest message;
-  message.mutable_progress_request();
-  state_->stream->Write(message);
+  if (state_->stream) state_->write_progress();
+  else state_->progress_wanted = true;
 }
 
 base::Result<pb::WatchResponse> WatchStream::next() {
