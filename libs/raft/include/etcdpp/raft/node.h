@@ -15,7 +15,7 @@ namespace etcdpp::raft {
 
 /// Proposals that stand or fall together. One batch of the server's proposer is one Proposal.
 struct Proposal {
-  std::vector<Entry> entries;  ///< Type and data; term and index are the leader's.
+  std::vector<Entry> entries{};  ///< Type and data; term and index are the leader's.
   std::uint64_t ticket = 0;    ///< The proposer's own; comes back when it is refused.
   std::uint32_t max_wait_ticks = 0;  ///< How long it may wait for a leader; 0 = as long as the node lives.
 };
@@ -80,7 +80,7 @@ class Node {
   RawNode& raw() { return raw_; }
 
  private:
-  struct Receive { Message message; std::size_t cost; };
+  struct Receive { Message message; };
   struct StorageDone { std::vector<Message> responses; };
   struct ApplyConfChange { ConfChangeV2 change; std::function<void(base::Result<ConfState>)> reply; };
   struct Advance {};

@@ -18,7 +18,7 @@ class Raft;
 /// A member of a new cluster, as its bootstrap entry names it.
 struct Peer {
   NodeId id = kNone;
-  base::Bytes context;
+  base::Bytes context{};
 };
 
 /// One raft node as a state machine: inputs are calls, outputs are Readies. Hop 5 of a Put.

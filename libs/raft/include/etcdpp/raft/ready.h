@@ -23,7 +23,7 @@ struct SoftState {
 /// The answer to a read_index(): the read may run here once `index` is applied. `context` is the request's own.
 struct ReadState {
   Index index = 0;
-  base::SharedBytes context;
+  base::SharedBytes context{};
 
   friend bool operator==(const ReadState&, const ReadState&) = default;
 };
@@ -51,13 +51,13 @@ struct Ready {
   /// Set when it changed.
   std::optional<SoftState> soft_state;
   /// Not empty when it changed.
-  HardState hard_state;
-  std::vector<ReadState> read_states;
-  std::vector<Entry> entries;
+  HardState hard_state{};
+  std::vector<ReadState> read_states{};
+  std::vector<Entry> entries{};
   /// Received from the leader: to be installed before `entries` are written behind it. Null when there is none.
   std::shared_ptr<const Snapshot> snapshot;
-  std::vector<Entry> committed_entries;
-  std::vector<Message> messages;
+  std::vector<Entry> committed_entries{};
+  std::vector<Message> messages{};
   /// hard_state (term or vote) or entries must be durable; a new commit index alone need not be.
   bool must_sync = false;
 

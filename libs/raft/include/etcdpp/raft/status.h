@@ -33,16 +33,16 @@ struct ProgressStatus {
 /// A copy of everything an operator asks about.
 struct Status {
   NodeId id = kNone;
-  HardState hard_state;
-  SoftState soft_state;
+  HardState hard_state{};
+  SoftState soft_state{};
   Index applied = 0;
   Index committed = 0;
   Index first_index = 0;
   Index last_index = 0;
   NodeId lead_transferee = kNone;
-  ConfState conf_state;
+  ConfState conf_state{};
   /// Sorted by id; empty unless this node leads.
-  std::vector<ProgressStatus> progress;
+  std::vector<ProgressStatus> progress{};
 
   bool is_voter() const;
 };

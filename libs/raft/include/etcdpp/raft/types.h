@@ -39,7 +39,7 @@ struct Entry {
   EntryType type = EntryType::kNormal;
   Term term = 0;
   Index index = 0;
-  base::SharedBytes data;
+  base::SharedBytes data{};
 
   friend bool operator==(const Entry&, const Entry&) = default;
 };
@@ -57,17 +57,17 @@ struct HardState {
 /// Voters and learners; while a joint configuration is in force also its outgoing half. Lists are sorted when they
 /// come from raft.
 struct ConfState {
-  std::vector<NodeId> voters;
-  std::vector<NodeId> learners;
-  std::vector<NodeId> voters_outgoing;
-  std::vector<NodeId> learners_next;
+  std::vector<NodeId> voters{};
+  std::vector<NodeId> learners{};
+  std::vector<NodeId> voters_outgoing{};
+  std::vector<NodeId> learners_next{};
   bool auto_leave = false;
 
   friend bool operator==(const ConfState&, const ConfState&) = default;
 };
 
 struct SnapshotMetadata {
-  ConfState conf_state;
+  ConfState conf_state{};
   Index index = 0;
   Term term = 0;
 
@@ -76,8 +76,8 @@ struct SnapshotMetadata {
 
 /// State that stands for the log up to metadata.index. Index 0 = no snapshot.
 struct Snapshot {
-  base::SharedBytes data;
-  SnapshotMetadata metadata;
+  base::SharedBytes data{};
+  SnapshotMetadata metadata{};
 
   bool empty() const { return metadata.index == 0; }
   friend bool operator==(const Snapshot&, const Snapshot&) = default;
@@ -96,7 +96,7 @@ struct ConfChange {
   std::uint64_t id = 0;
   ConfChangeType type = ConfChangeType::kAddNode;
   NodeId node_id = kNone;
-  base::Bytes context;
+  base::Bytes context{};
 
   friend bool operator==(const ConfChange&, const ConfChange&) = default;
 };
@@ -112,8 +112,8 @@ struct ConfChangeSingle {
 /// Several changes, through a joint configuration if need be. Without changes: leave the joint configuration.
 struct ConfChangeV2 {
   ConfChangeTransition transition = ConfChangeTransition::kAuto;
-  std::vector<ConfChangeSingle> changes;
-  base::Bytes context;
+  std::vector<ConfChangeSingle> changes{};
+  base::Bytes context{};
 
   ConfChangeV2() = default;
   explicit ConfChangeV2(ConfChangeTransition how, std::vector<ConfChangeSingle> what = {}, base::Bytes why = {})
@@ -161,14 +161,14 @@ struct Message {
   Term term = 0;
   Term log_term = 0;
   Index index = 0;
-  std::vector<Entry> entries;
+  std::vector<Entry> entries{};
   Index commit = 0;
   NodeId vote = kNone;
-  std::shared_ptr<const Snapshot> snapshot;  ///< Only of kSnap, kStorageAppend and its response.
+  std::shared_ptr<const Snapshot> snapshot{};  ///< Only of kSnap, kStorageAppend and its response.
   bool reject = false;
   Index reject_hint = 0;
-  base::Bytes context;
-  std::vector<Message> responses;  ///< Of the storage messages: what to deliver when the work is durable or applied.
+  base::Bytes context{};
+  std::vector<Message> responses{};  ///< Of the storage messages: what to deliver when the work is durable or applied.
 };
 
 /// Types that a node only says to itself; from a peer they are refused.
