@@ -68,14 +68,20 @@ base::Result<Findings> dump_meta(DatabaseFile& database, Format format, std::ost
   const bool overtaken = now->pages().transaction() != before;
   text("structure", structure ? "whole" : overtaken ? "unknown: the file is being written" : base::printable(structure.error().message()));
 
-  ETCDPP_ASSIGN(const DatabaseFile::Identity identity, database.identity());
+  // What cannot be read is left out, so that the rest is shown; the first reason is the answer.
+  base::Result<> unreadable;
+  DatabaseFile::Identity identity;
+  if (auto read = database.identity()) {
+    identity = *read;
+  } else {
+    unreadable = base::Error(read.error());
+  }
   text("format_version", number_or_damaged(identity.format_version, false));
   text("cluster_id", number_or_damaged(identity.cluster_id, true));
   text("member_id", number_or_damaged(identity.member_id, true));
 
   Findings findings;
   std::uint64_t live_bytes = 0;
-  base::Result<> unreadable;
   for (const Bucket bucket : backend::kBuckets) {
     std::uint64_t rows = 0;
     const auto scanned = database.scan_bucket(bucket, [&](const DatabaseFile::FileRow& row) -> base::Result<> {
@@ -88,14 +94,17 @@ base::Result<Findings> dump_meta(DatabaseFile& database, Format format, std::ost
       }
       return {};
     });
-    if (!scanned) unreadable = scanned;
+    if (!scanned) {
+      if (unreadable) unreadable = scanned;
+      continue;
+    }
     number("rows in " + std::string(backend::bucket_name(bucket)), rows);
   }
   if (const auto rebuilt = rebuild_index(database)) {
     findings.undecodable = rebuilt->findings.undecodable;
     number("revision", rebuilt->revision);
     number("keys", rebuilt->keys.size());
-  } else {
+  } else if (unreadable) {
     unreadable = base::Error(rebuilt.error());
   }
   number("live_bytes counted", live_bytes);

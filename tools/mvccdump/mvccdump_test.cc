@@ -211,6 +211,17 @@ TEST_CASE("mvccdump: meta tells damage from health, and nothing is written") {
   const auto found = dump_meta(**damaged, Format::kText, out);
   REQUIRE(found.has_value());
   CHECK(found->bad_checksums == 1);
+
+  // Cut behind the metas: nothing can be read, and what is known is shown all the same.
+  std::filesystem::resize_file(path, 3 * 4096);
+  damaged = backend::DatabaseFile::open(base::posix_env(), path);
+  REQUIRE(damaged.has_value());
+  std::ostringstream cut;
+  const auto nothing = dump_meta(**damaged, Format::kText, cut);
+  REQUIRE_FALSE(nothing.has_value());
+  CHECK(nothing.error().message().find("truncated") != std::string::npos);
+  CHECK(cut.str().find("truncated") != std::string::npos);
+  CHECK(cut.str().find("page_size                 4096\n") != std::string::npos);
 }
 
 TEST_CASE("mvccdump: paths that hold no database say what they hold") {

@@ -33,7 +33,7 @@ struct Commit {
 /// On no request's path: an answer never waits for it. The daemon's thread `commit` calls run(); the simulator calls
 /// step() by hand. Made and owned by Backend.
 ///
-/// Threads: step() and run() from one; set_… before the first step; wake(), stop() and committed() from any.
+/// Threads: step() and run() from one; set_… before the first step; wake() and stop() from any.
 /// Durability: what a Commit reports is on disk (LMDB with its default durability).
 /// Errors: full disk or map is not one: the buffer is kept, on_space(false) is called once and the commit is tried
 /// again each second until on_space(true). Any other failure is returned by step(): the database is no longer trusted
