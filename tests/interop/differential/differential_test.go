@@ -3,8 +3,6 @@ package differential
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -77,11 +75,7 @@ func (p *pair) tooMany() bool {
 }
 
 func seedAndCount(t *testing.T) (seed, count int64) {
-	seed = harness.IntEnv(t, "DIFF_SEED", 1)
-	if os.Getenv("DIFF_SEED") == "random" {
-		seed = rand.Int64()
-	}
-	return seed, harness.IntEnv(t, "DIFF_N", 5000)
+	return harness.IntEnv(t, "DIFF_SEED", 1), harness.IntEnv(t, "DIFF_N", 5000)
 }
 
 // One client at a time: every answer, error and hash must be equal, revisions included. Watchers that are open throughout
