@@ -250,7 +250,8 @@ bool Http2Call::receiving_paused() const {
 void Http2Call::on_data(const char* bytes, std::size_t size) {
   const std::string_view chunk(bytes, size);
   if (discard_input_) return session_->consume(*this, size);
-  if (receiving_paused()) {
+  // What is held goes first, also when the reason to hold it has just ended.
+  if (receiving_paused() || !held_.empty()) {
     held_.append(chunk);
     return;
   }
@@ -485,6 +486,7 @@ void Http2Call::end_call(StatusCode code, std::string_view message) {
   status_.message = message;
   settle_receive_budget();
   held_.clear();
+  on_writable_ = nullptr;
   if (GrpcObserver* observer = session_->server().observer()) {
     observer->on_handled(*method_, code, thread_.io().now() - started_at_, thread_.io().index());
   }
@@ -597,7 +599,7 @@ void Http2Call::after_fill() {
     auto callback = std::move(on_writable_);
     on_writable_ = nullptr;
     callback();
-    if (attached_ && !on_writable_) on_writable_ = std::move(callback);
+    if (!done() && !on_writable_) on_writable_ = std::move(callback);
   }
   if (pending_ <= kAnswersHoldRequests / 2) resume_receiving();
 }
@@ -609,7 +611,7 @@ void Http2Call::set_on_cancelled(std::move_only_function<void(CancelReason)> cal
 void Http2Call::set_on_writable(std::size_t low_water, std::move_only_function<void()> callback) {
   low_water_ = low_water;
   above_low_water_ = pending_ > low_water;
-  on_writable_ = attached_ ? std::move(callback) : nullptr;
+  on_writable_ = done() ? nullptr : std::move(callback);
 }
 
 }  // namespace etcdpp::net

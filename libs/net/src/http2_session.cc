@@ -40,15 +40,15 @@ std::size_t trailers(const Status& status, std::string& encoded, nghttp2_nv* to)
   return 2;
 }
 
-std::string goaway_frame(std::int32_t last_stream, std::uint32_t code) {
+std::string goaway_frame(std::int32_t last_stream, std::uint32_t code, std::string_view why) {
   std::string frame(17, '\0');
-  frame[2] = 8;
+  frame[2] = static_cast<char>(8 + why.size());
   frame[3] = 7;
   for (int i = 0; i < 4; ++i) {
     frame[static_cast<std::size_t>(9 + i)] = static_cast<char>(static_cast<std::uint32_t>(last_stream) >> (24 - 8 * i) & 0xff);
     frame[static_cast<std::size_t>(13 + i)] = static_cast<char>(code >> (24 - 8 * i) & 0xff);
   }
-  return frame;
+  return frame.append(why);
 }
 
 }  // namespace
@@ -102,7 +102,7 @@ struct Http2Callbacks {
     // Past the limit it is only counted; somebody who blows up small frames to that much gets no more of our time.
     Http2Session& s = self(user);
     if (call->header_bytes() > 8 * s.limits_.max_header_list) {
-      s.last_words_ = goaway_frame(nghttp2_session_get_last_proc_stream_id(session), NGHTTP2_ENHANCE_YOUR_CALM);
+      s.last_words_ = goaway_frame(nghttp2_session_get_last_proc_stream_id(session), NGHTTP2_ENHANCE_YOUR_CALM, "header_list_too_large");
       return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
     return 0;
@@ -288,8 +288,8 @@ void Http2Session::on_read(std::string_view bytes) {
   if (taken >= 0) return;
   fatal_ = true;
   if (last_words_.empty()) {
-    last_words_ = goaway_frame(nghttp2_session_get_last_proc_stream_id(session_),
-                               taken == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
+    const bool flood = taken == NGHTTP2_ERR_FLOODED || closing_;
+    last_words_ = goaway_frame(nghttp2_session_get_last_proc_stream_id(session_), flood ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR, complaint_);
   }
 }
 
@@ -325,6 +325,7 @@ void Http2Session::on_ping() {
 
 void Http2Session::calm_down(std::string_view why) {
   if (std::exchange(closing_, true)) return;
+  complaint_ = why;
   nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_ENHANCE_YOUR_CALM,
                         reinterpret_cast<const std::uint8_t*>(why.data()), why.size());
   host_.mark_dirty();

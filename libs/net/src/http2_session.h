@@ -71,6 +71,7 @@ class Http2Session final : public Session {
   nghttp2_session* session_ = nullptr;
   OutBuffer* filling_ = nullptr;  // during fill
   bool fill_paused_ = false;
+  std::string_view complaint_;    // why ENHANCE_YOUR_CALM; a literal
   std::string last_words_;        // frames written without nghttp2, after it has failed
 
   ReceiveShare receive_share_;

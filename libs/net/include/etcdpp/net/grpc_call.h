@@ -100,7 +100,8 @@ class GrpcCall {
 
   /// Bytes given to send_* that the client's windows and the socket have not yet taken.
   virtual std::size_t pending_send_bytes() const = 0;
-  /// `callback` runs each time pending_send_bytes() falls from above `low_water` to it or below.
+  /// `callback` runs each time pending_send_bytes() falls from above `low_water` to it or below;
+  /// not after finish.
   virtual void set_on_writable(std::size_t low_water, std::move_only_function<void()> callback) = 0;
   /// While receiving is paused no message of this call is delivered; its window closes, so the client stops sending.
   virtual void pause_receiving(bool paused) = 0;

@@ -37,7 +37,7 @@ struct Limits {
   // * Floods: tokens that refill; an empty bucket is answered by GOAWAY ENHANCE_YOUR_CALM.
   std::uint32_t reset_burst = 2000;      // streams that the client resets or makes us reset
   std::uint32_t resets_per_second = 500;
-  std::uint32_t control_burst = 2000;    // PING, SETTINGS, PRIORITY, empty DATA, unknown frames
+  std::uint32_t control_burst = 2000;    // PING, SETTINGS, PRIORITY, empty DATA
   std::uint32_t control_per_second = 500;
 
   // HTTP/1.1.
