@@ -50,8 +50,8 @@ func (a Answer) String() string {
 }
 
 func shorten(text string) string {
-	if len(text) > 6000 {
-		return text[:4000] + fmt.Sprintf(" … (%d characters) … ", len(text)-5000) + text[len(text)-1000:]
+	if len(text) > 1500 {
+		return text[:1000] + fmt.Sprintf(" … (%d characters) … ", len(text)-1300) + text[len(text)-300:]
 	}
 	return text
 }

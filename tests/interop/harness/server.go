@@ -322,8 +322,8 @@ type tail struct {
 func (l *tail) add(line []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(line) > 1000 {
-		line = append(line[:1000:1000], '\n')
+	if len(line) > 600 {
+		line = append(line[:600:600], '\n')
 	}
 	if l.lines = append(l.lines, string(line)); len(l.lines) > 25 {
 		l.lines = l.lines[len(l.lines)-15:]
