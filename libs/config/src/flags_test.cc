@@ -288,7 +288,7 @@ TEST_CASE("environment: each flag has a variable, which must not meet its flag")
   CHECK(has_line(parse({}, {"ETCD_FOO=x"}), base::LogLevel::kWarn, "unrecognized environment variable"));
 }
 
-TEST_CASE("file: YAML and JSON, with integers for durations; flags and environment are ignored") {
+TEST_CASE("file: YAML and JSON, with integers for durations, flags and environment are ignored") {
   CommandLine line = parse_file(
       "name: yy\nsnapshot-count: 7\nfoo: [1, 2]\nlisten-client-urls: http://127.0.0.1:1,http://127.0.0.1:2\n"
       "watch-progress-notify-interval: 1000000000\npre-vote: false\nlog-outputs: [stderr]\nfeature-gates: AllBeta=true\n"

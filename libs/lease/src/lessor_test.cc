@@ -79,7 +79,7 @@ TEST_CASE("lessor: grant raises the TTL to the minimum, persists it and refuses 
   CHECK(Lessor(slow, rows).min_ttl_seconds() == 4);  // 3·5/2 = 7 ticks, 3.5 s
 }
 
-TEST_CASE("lessor: a key hangs on one lease; revoke hands the keys out in byte order") {
+TEST_CASE("lessor: a key hangs on one lease, revoke hands the keys out in byte order") {
   Rows rows;
   Lessor lessor({}, rows);
   REQUIRE(lessor.grant(1, 10, at(0s)));
