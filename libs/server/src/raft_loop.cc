@@ -27,7 +27,7 @@ bool RaftLoop::step() {
   bool did = ports_.read_indexer.step(answers_);
   did |= node_.step();
   // Nobody else could lead: waiting for an election timeout would only lose time.
-  if (!node_.stopped() && node_.raw().may_campaign_alone()) {
+  if (!node_.stopped() && node_.raw().soft_state().role == raft::Role::kFollower && node_.raw().may_campaign_alone()) {
     node_.raw().campaign();
     did |= node_.step();
   }
