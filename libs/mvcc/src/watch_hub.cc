@@ -274,13 +274,6 @@ void WatchHub::on_history(HistoryBatch batch) {
     group.push_back(watcher);
   }
   reading_.clear();
-  // What was compacted while the store read must not be skipped in silence; catch_up() finds those below it.
-  const std::int64_t compact_revision = store_.compact_revision();
-  std::erase_if(group, [&](Watcher* watcher) {
-    if (watcher->next >= compact_revision && watcher->stream->sink.has_room()) return false;
-    join_or_lag(*watcher);
-    return true;
-  });
   // The store may be ahead of this hub's place in the log; what lies behind the cursor comes from the log.
   while (!batch.revisions.empty() && batch.revisions.back().revision() > cursor_) batch.revisions.pop_back();
   feed(group, batch.revisions, std::min(batch.covered_to, cursor_), batch.current_revision);
