@@ -36,7 +36,7 @@ IndexNode::Place IndexNode::find(base::BytesView key) const {
   }
   // One key has to be looked at anyway; it also tells whether the sought one shares the prefix that makes heads comparable.
   const base::BytesView probe = keys[low < count ? low : count - 1u]->key();
-  if (key.size() < skip || std::memcmp(key.data(), probe.data(), skip) != 0)
+  if (skip != 0 && (key.size() < skip || std::memcmp(key.data(), probe.data(), skip) != 0))
     return {key < probe ? 0u : static_cast<unsigned>(count), false};
   if (low == count || heads[low] != head) return {low, false};
   if (const int order = probe.compare(key); order >= 0) return {low, order == 0};

@@ -70,13 +70,15 @@ struct StoreFixture {
   Store::Restored restored;
   std::uint64_t index = 0;
 
-  StoreFixture() { open(); }
+  const base::Clock* const backend_clock;
+
+  explicit StoreFixture(const base::Clock* other_clock = nullptr) : backend_clock(other_clock ? other_clock : &clock) { open(); }
 
   void open() {
     backend::Options options;
     options.data_dir = directory.path();
     options.env = &base::posix_env();
-    options.clock = &clock;
+    options.clock = backend_clock;
     options.logger = &base::null_logger();
     options.cluster_id = 1;
     options.member_id = 2;
