@@ -145,7 +145,7 @@ def leases():
     expect(["put", "l1", "v", "--lease", lease], "OK\n")
     expect(["put", "l2", "v", "--lease=" + lease], "OK\n")
     match(["lease", "timetolive", lease, "--keys"],
-          rf"lease {lease} granted with TTL\(300s\), remaining\((299|300)s\), attached keys\(\[l1 l2\]\)\n")
+          rf"lease {lease} granted with TTL\(300s\), remaining\((299|300)s\), attached keys\(\[(l1 l2|l2 l1)\]\)\n")
     expect(["lease", "keep-alive", "--once", lease], f"lease {lease} keepalived with TTL(300)\n")
     check("lease list names the lease", lease in run("lease", "list")[1], True)
     expect(["lease", "revoke", lease], f"lease {lease} revoked\n")
@@ -186,15 +186,14 @@ def cluster():
     expect(["get", "greeting"], "greeting\nhello again\n", endpoints=f"127.0.0.1:{DEAD_PORT},{ENDPOINT}")
 
 
-class Watch:
-    """A watch in the background whose output grows in a file."""
+class Background:
+    """A command that goes on, with its output in a file."""
 
-    def __init__(self, *arguments, stdin=None, binary=CTL):
-        self.path = os.path.join(WORK, f"watch-{time.monotonic_ns()}")
-        settings = dict(ENV, ETCDCTL_API="3") if binary != CTL else ENV
+    def __init__(self, *arguments):
+        self.path = os.path.join(WORK, f"output-{time.monotonic_ns()}")
         self.file = open(self.path, "wb")
-        self.process = subprocess.Popen([binary, "--endpoints", ENDPOINT, "watch", *arguments], env=settings,
-                                        stdin=subprocess.PIPE, stdout=self.file, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen([CTL, "--endpoints", ENDPOINT, *arguments], env=ENV, stdin=subprocess.PIPE,
+                                        stdout=self.file, stderr=subprocess.DEVNULL)
 
     def text(self):
         return open(self.path, errors="replace").read()
@@ -220,15 +219,15 @@ def watches():
     run("put", "w1", "a")
     run("put", "w1", "b")
     run("del", "w1")
-    watch = Watch("w1", "--rev", start, "--prev-kv")
+    watch = Background("watch", "w1", "--rev", start, "--prev-kv")
     watch.wait("watch: put, update and delete with what was before",
                lambda text: text == "PUT\nw1\na\nPUT\nw1\na\nw1\nb\nDELETE\nw1\nb\nw1\n\n")
     watch.stop()
-    watch = Watch("w1", "--rev", start, "--", "sh", "-c", 'echo "$ETCD_WATCH_EVENT_TYPE $ETCD_WATCH_KEY $ETCD_WATCH_VALUE"')
+    watch = Background("watch", "w1", "--rev", start, "--", "sh", "-c", 'echo "$ETCD_WATCH_EVENT_TYPE $ETCD_WATCH_KEY $ETCD_WATCH_VALUE"')
     watch.wait("watch: a command is run for each event",
                lambda text: '"PUT" "w1" "a"\n' in text and '"DELETE" "w1" ""\n' in text)
     watch.stop()
-    watch = Watch("-i")
+    watch = Background("watch", "-i")
     watch.process.stdin.write(f"watch w1 --rev {start}\nwatch w2\nprogress\n".encode())
     watch.process.stdin.flush()
     watch.wait("watch -i: a watcher per line", lambda text: text.endswith("DELETE\nw1\n\n") or "progress" in text)
@@ -237,7 +236,12 @@ def watches():
 
 def survives_restart(server):
     start = next_revision()
-    watch = Watch("r", "--prefix", "--rev", str(start))
+    lease = run("lease", "grant", "6")[1].split()[1]
+    run("put", "held", "by the lease", "--lease", lease)
+    renewals = Background("lease", "keep-alive", lease)
+    renewed = f"lease {lease} keepalived with TTL(6)\n"
+    renewals.wait("lease keep-alive: the first renewal", lambda text: text == renewed)
+    watch = Background("watch", "r", "--prefix", "--rev", str(start))
     run("put", "r1", "before")
     watch.wait("watch: an event before the crash", lambda text: text == "PUT\nr1\nbefore\n")
     server.send_signal(signal.SIGKILL)
@@ -247,6 +251,10 @@ def survives_restart(server):
     expect(["put", "r2", "after"], "OK\n")
     watch.wait("watch: goes on after the server's crash, without loss or repetition",
                lambda text: text == "PUT\nr1\nbefore\nPUT\nr2\nafter\n")
+    already = len(renewals.text())
+    renewals.wait("lease keep-alive: goes on after the server's crash", lambda text: len(text) > already)
+    renewals.stop()
+    expect(["get", "held"], "held\nby the lease\n")
     watch.stop()
     return server
 

@@ -83,7 +83,13 @@ std::vector<FlagSpec> own_flags(const Command& command) {
 
 const Command& root_command() {
   static const Command root = [] {
-    Command command{.name = "", .group = nullptr, .summary = "A command line client of etcd and etcdpp", .flags = {}, .run = {}, .children = {}, .group_flags = {}};
+    Command command{.name = "",
+                    .group = nullptr,
+                    .summary = "A command line client of etcd and etcdpp",
+                    .flags = {},
+                    .run = {},
+                    .children = {},
+                    .group_flags = {}};
     auto& children = command.children;
     for (Command& kv : kv_commands()) children.push_back(std::move(kv));
     children.push_back(txn_command());

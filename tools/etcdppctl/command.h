@@ -15,16 +15,16 @@ class Session;
 /// A word of the command line: a command that runs, or a group of commands.
 struct Command {
   const char* name;
-  const char* group;              ///< heading in the top-level help; null below it
-  const char* summary;            ///< one line, no full stop
-  const char* arguments = "";     ///< as shown after the name in the usage line
-  const char* details = "";       ///< paragraphs before the usage, or empty: the summary
-  const char* examples = "";      ///< lines of shell
+  const char* group;           ///< heading in the top-level help; null below it
+  const char* summary;         ///< one line, no full stop
+  const char* arguments = "";  ///< as shown after the name in the usage line
+  const char* details = "";    ///< paragraphs before the usage, or empty: the summary
+  const char* examples = "";   ///< lines of shell
   std::vector<FlagSpec> flags;
   std::function<Outcome<>(Session&)> run;  ///< empty for a group
   std::vector<Command> children;
-  std::vector<FlagSpec> group_flags;       ///< taken by every command of the group
-  bool uses_cluster = true;                ///< the environment's settings are read
+  std::vector<FlagSpec> group_flags;  ///< taken by every command of the group
+  bool uses_cluster = true;           ///< the environment's settings are read
 };
 
 /// The whole command tree, in the order of the help.
@@ -37,8 +37,8 @@ struct Found {
   const Command& command() const { return *path.back(); }
 };
 
-/// Finds the command among the arguments; a unique beginning of a name is enough. The error is the message for an unknown
-/// command, with its further lines.
+/// Finds the command among the arguments; a unique beginning of a name is enough. The error is the message for an
+/// unknown command, with its further lines.
 std::expected<Found, std::string> find_command(std::string_view program, const std::vector<std::string>& arguments);
 
 /// All flags that the command takes: its own, those of its groups, the global ones.

@@ -44,16 +44,22 @@ std::string bash_script(const std::string& program) {
          "  local cur=${COMP_WORDS[COMP_CWORD]} path=\"\" words=\"\" i\n"
          "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
          "    case \"$path ${COMP_WORDS[i]}\" in\n"
-         "      " + paths + ") path=\"$path ${COMP_WORDS[i]}\" ;;\n"
+         "      " +
+         paths +
+         ") path=\"$path ${COMP_WORDS[i]}\" ;;\n"
          "    esac\n"
          "  done\n"
          "  case \"$path\" in\n"
-         "    \"\") words=\"" + top + "\" ;;\n" + cases +
+         "    \"\") words=\"" +
+         top + "\" ;;\n" + cases +
          "  esac\n"
-         "  case \"$cur\" in -*) words=\"$words" + flag_words(global_flags()) + "\" ;; esac\n"
+         "  case \"$cur\" in -*) words=\"$words" +
+         flag_words(global_flags()) +
+         "\" ;; esac\n"
          "  COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
          "}\n"
-         "complete -o default -F " + function + " " + program + "\n";
+         "complete -o default -F " +
+         function + " " + program + "\n";
 }
 
 std::string fish_script(const std::string& program) {
@@ -66,18 +72,20 @@ std::string fish_script(const std::string& program) {
   for (const FlagSpec& flag : global_flags())
     out += "complete -c " + program + " -l " + flag.name + " -d " + quoted(flag.help) + "\n";
   for (const Command& command : root_command().children) {
-    out += "complete -c " + program + " -n __fish_use_subcommand -a " + command.name + " -d " + quoted(command.summary) + "\n";
+    out += "complete -c " + program + " -n __fish_use_subcommand -a " + command.name + " -d " +
+           quoted(command.summary) + "\n";
     std::string children;
     for (const Command& child : command.children) children += std::string(" ") + child.name;
     const std::string seen = std::string("__fish_seen_subcommand_from ") + command.name;
     for (const FlagSpec& flag : command.flags)
       out += "complete -c " + program + " -n " + quoted(seen) + " -l " + flag.name + " -d " + quoted(flag.help) + "\n";
     for (const Command& child : command.children) {
-      out += "complete -c " + program + " -n " + quoted(seen + "; and not __fish_seen_subcommand_from" + children) + " -a " +
-             child.name + " -d " + quoted(child.summary) + "\n";
+      out += "complete -c " + program + " -n " + quoted(seen + "; and not __fish_seen_subcommand_from" + children) +
+             " -a " + child.name + " -d " + quoted(child.summary) + "\n";
       const std::string both = seen + "; and __fish_seen_subcommand_from " + child.name;
       for (const FlagSpec& flag : child.flags)
-        out += "complete -c " + program + " -n " + quoted(both) + " -l " + flag.name + " -d " + quoted(flag.help) + "\n";
+        out +=
+            "complete -c " + program + " -n " + quoted(both) + " -l " + flag.name + " -d " + quoted(flag.help) + "\n";
     }
   }
   return out;

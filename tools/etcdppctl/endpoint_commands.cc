@@ -18,7 +18,8 @@ Outcome<std::vector<std::string>> asked_endpoints(Session& session) {
   request.set_linearizable(true);
   auto members = (*client)->member_list(request, session.short_call());
   if (!members)
-    return fail(kError, "failed to fetch endpoints from etcd cluster member list: " + client::description(members.error()));
+    return fail(kError,
+                "failed to fetch endpoints from etcd cluster member list: " + client::description(members.error()));
   std::vector<std::string> endpoints;
   for (const auto& member : members->members())
     for (const auto& url : member.clienturls()) endpoints.push_back(url);
@@ -84,7 +85,8 @@ Outcome<> run_status(Session& session) {
     auto status = (*client)->status({}, session.short_call());
     if (!status) {
       all_answered = false;
-      session.io.err << "Failed to get the status of endpoint " << endpoint << " (" << client::description(status.error()) << ")\n";
+      session.io.err << "Failed to get the status of endpoint " << endpoint << " ("
+                     << client::description(status.error()) << ")\n";
       continue;
     }
     results.push_back({endpoint, std::move(*status)});
@@ -106,7 +108,8 @@ Outcome<> run_hash_kv(Session& session) {
     if (!client) return std::unexpected(client.error());
     auto hash = (*client)->hash_kv(request, session.short_call());
     if (!hash) {
-      session.io.err << "Failed to get the hash of endpoint " << endpoint << " (" << client::description(hash.error()) << ")\n";
+      session.io.err << "Failed to get the hash of endpoint " << endpoint << " (" << client::description(hash.error())
+                     << ")\n";
       outcome = failed(hash.error());
       continue;
     }
@@ -119,36 +122,37 @@ Outcome<> run_hash_kv(Session& session) {
 }  // namespace
 
 Command endpoint_commands() {
-  return {.name = "endpoint",
-          .group = "Cluster maintenance commands",
-          .summary = "Asks each endpoint for its health, status and hash",
-          .flags = {},
-          .run = {},
-          .children = {{.name = "hashkv",
-                        .group = nullptr,
-                        .summary = "Shows the hash of each endpoint's key space, which is equal on all members",
-                        .examples = "$ etcdppctl endpoint hashkv --cluster -w table",
-                        .flags = {{"rev", 0, FlagKind::kInt, "0", "hash up to this revision (0: the newest)"}},
-                        .run = run_hash_kv,
-                        .children = {},
-                        .group_flags = {}},
-                       {.name = "health",
-                        .group = nullptr,
-                        .summary = "Shows whether each endpoint can serve",
-                        .examples = "$ etcdppctl endpoint health\n$ etcdppctl endpoint health --cluster -w json",
-                        .flags = {},
-                        .run = run_health,
-                        .children = {},
-                        .group_flags = {}},
-                       {.name = "status",
-                        .group = nullptr,
-                        .summary = "Shows version, database size, leader and raft position of each endpoint",
-                        .examples = "$ etcdppctl endpoint status -w table\n$ etcdppctl endpoint status --cluster -w json",
-                        .flags = {},
-                        .run = run_status,
-                        .children = {},
-                        .group_flags = {}}},
-          .group_flags = {{"cluster", 0, FlagKind::kBool, "false", "ask the endpoints that the members advertise"}}};
+  return {
+      .name = "endpoint",
+      .group = "Cluster maintenance commands",
+      .summary = "Asks each endpoint for its health, status and hash",
+      .flags = {},
+      .run = {},
+      .children = {{.name = "hashkv",
+                    .group = nullptr,
+                    .summary = "Shows the hash of each endpoint's key space, which is equal on all members",
+                    .examples = "$ etcdppctl endpoint hashkv --cluster -w table",
+                    .flags = {{"rev", 0, FlagKind::kInt, "0", "hash up to this revision (0: the newest)"}},
+                    .run = run_hash_kv,
+                    .children = {},
+                    .group_flags = {}},
+                   {.name = "health",
+                    .group = nullptr,
+                    .summary = "Shows whether each endpoint can serve",
+                    .examples = "$ etcdppctl endpoint health\n$ etcdppctl endpoint health --cluster -w json",
+                    .flags = {},
+                    .run = run_health,
+                    .children = {},
+                    .group_flags = {}},
+                   {.name = "status",
+                    .group = nullptr,
+                    .summary = "Shows version, database size, leader and raft position of each endpoint",
+                    .examples = "$ etcdppctl endpoint status -w table\n$ etcdppctl endpoint status --cluster -w json",
+                    .flags = {},
+                    .run = run_status,
+                    .children = {},
+                    .group_flags = {}}},
+      .group_flags = {{"cluster", 0, FlagKind::kBool, "false", "ask the endpoints that the members advertise"}}};
 }
 
 }  // namespace etcdpp::ctl

@@ -40,11 +40,20 @@ class FieldsPrinter final : public Printer {
     for (const auto& op : response.responses()) {
       Outcome<> done;
       switch (op.response_case()) {
-        case pb::ResponseOp::kResponsePut: done = put(op.response_put()); break;
-        case pb::ResponseOp::kResponseRange: done = range(op.response_range(), RangeView::kPairs); break;
-        case pb::ResponseOp::kResponseDeleteRange: done = delete_range(op.response_delete_range()); break;
-        case pb::ResponseOp::kResponseTxn: done = txn(op.response_txn()); break;
-        case pb::ResponseOp::RESPONSE_NOT_SET: break;
+        case pb::ResponseOp::kResponsePut:
+          done = put(op.response_put());
+          break;
+        case pb::ResponseOp::kResponseRange:
+          done = range(op.response_range(), RangeView::kPairs);
+          break;
+        case pb::ResponseOp::kResponseDeleteRange:
+          done = delete_range(op.response_delete_range());
+          break;
+        case pb::ResponseOp::kResponseTxn:
+          done = txn(op.response_txn());
+          break;
+        case pb::ResponseOp::RESPONSE_NOT_SET:
+          break;
       }
       if (!done) return done;
     }
@@ -195,13 +204,17 @@ class FieldsPrinter final : public Printer {
   }
   void id(std::string_view name, std::uint64_t value) {
     out() << '"' << name << "\" : ";
-    if (hex()) out() << etcdpp::ctl::hex16(value) << '\n';
-    else out() << value << '\n';
+    if (hex())
+      out() << etcdpp::ctl::hex16(value) << '\n';
+    else
+      out() << value << '\n';
   }
 };
 
 }  // namespace
 
-std::unique_ptr<Printer> make_fields_printer(Printer::Style style) { return std::make_unique<FieldsPrinter>(style); }
+std::unique_ptr<Printer> make_fields_printer(Printer::Style style) {
+  return std::make_unique<FieldsPrinter>(style);
+}
 
 }  // namespace etcdpp::ctl

@@ -12,11 +12,16 @@ namespace {
 
 const char* type_name(FlagKind kind) {
   switch (kind) {
-    case FlagKind::kBool: return "";
-    case FlagKind::kInt: return " int";
-    case FlagKind::kText: return " string";
-    case FlagKind::kList: return " strings";
-    case FlagKind::kDuration: return " duration";
+    case FlagKind::kBool:
+      return "";
+    case FlagKind::kInt:
+      return " int";
+    case FlagKind::kText:
+      return " string";
+    case FlagKind::kList:
+      return " strings";
+    case FlagKind::kDuration:
+      return " duration";
   }
   return "";
 }
@@ -52,7 +57,9 @@ const Flags::Flag* Flags::find(std::string_view name) const {
   return found == flags_.end() ? nullptr : &*found;
 }
 
-Flags::Flag* Flags::find(std::string_view name) { return const_cast<Flag*>(std::as_const(*this).find(name)); }
+Flags::Flag* Flags::find(std::string_view name) {
+  return const_cast<Flag*>(std::as_const(*this).find(name));
+}
 
 const Flags::Flag* Flags::find(char shorthand) const {
   auto found = std::find_if(flags_.begin(), flags_.end(),
@@ -60,7 +67,9 @@ const Flags::Flag* Flags::find(char shorthand) const {
   return found == flags_.end() ? nullptr : &*found;
 }
 
-Flags::Flag* Flags::find(char shorthand) { return const_cast<Flag*>(std::as_const(*this).find(shorthand)); }
+Flags::Flag* Flags::find(char shorthand) {
+  return const_cast<Flag*>(std::as_const(*this).find(shorthand));
+}
 
 std::expected<void, std::string> Flags::assign(Flag& flag, std::string_view value) {
   std::string why;
@@ -75,7 +84,8 @@ std::expected<void, std::string> Flags::assign(Flag& flag, std::string_view valu
       if (auto parsed = parse_duration(value); !parsed) why = parsed.error();
       break;
     case FlagKind::kText:
-    case FlagKind::kList: break;
+    case FlagKind::kList:
+      break;
   }
   if (!why.empty()) {
     const std::string shorthand = flag.spec.shorthand ? std::string("-") + flag.spec.shorthand + ", " : "";
@@ -149,8 +159,8 @@ std::expected<void, std::string> Flags::parse(std::span<const std::string> rest)
       arguments_.push_back(argument);
       continue;
     }
-    auto done = argument[1] == '-' ? parse_long(argument, rest)
-                                   : parse_short(std::string_view(argument).substr(1), rest);
+    auto done =
+        argument[1] == '-' ? parse_long(argument, rest) : parse_short(std::string_view(argument).substr(1), rest);
     if (!done) return done;
   }
   return {};
@@ -176,12 +186,18 @@ const Flags::Flag& Flags::get(std::string_view name, FlagKind kind) const {
   return *flag;
 }
 
-bool Flags::boolean(std::string_view name) const { return parse_bool(get(name, FlagKind::kBool).value).value(); }
+bool Flags::boolean(std::string_view name) const {
+  return parse_bool(get(name, FlagKind::kBool).value).value();
+}
 std::int64_t Flags::integer(std::string_view name) const {
   return parse_int(get(name, FlagKind::kInt).value, 0).value();
 }
-const std::string& Flags::text(std::string_view name) const { return get(name, FlagKind::kText).value; }
-const std::vector<std::string>& Flags::list(std::string_view name) const { return get(name, FlagKind::kList).items; }
+const std::string& Flags::text(std::string_view name) const {
+  return get(name, FlagKind::kText).value;
+}
+const std::vector<std::string>& Flags::list(std::string_view name) const {
+  return get(name, FlagKind::kList).items;
+}
 std::chrono::nanoseconds Flags::duration(std::string_view name) const {
   return parse_duration(get(name, FlagKind::kDuration).value).value();
 }

@@ -23,8 +23,8 @@ struct FlagSpec {
 };
 
 /// A command line read by the rules that etcdctl's users know (POSIX/GNU as in Go's pflag): flags and arguments in any
-/// order, `--name value`, `--name=value`, `-n value`, `-nvalue`, `--bool`, `--bool=false`; `--` ends the flags. Errors are
-/// pflag's texts.
+/// order, `--name value`, `--name=value`, `-n value`, `-nvalue`, `--bool`, `--bool=false`; `--` ends the flags. Errors
+/// are pflag's texts.
 ///
 /// CLI11 is not used for this, because its rules and its messages are others, and because the lines of `txn` and
 /// `watch -i` are read by the same rules.

@@ -66,7 +66,8 @@ TEST_CASE("flags: complaints are the known texts") {
   CHECK(complaint({"--rev", "x"}) ==
         "invalid argument \"x\" for \"--rev\" flag: strconv.ParseInt: parsing \"x\": invalid syntax");
   CHECK(complaint({"-i=maybe"}) ==
-        "invalid argument \"maybe\" for \"-i, --interactive\" flag: strconv.ParseBool: parsing \"maybe\": invalid syntax");
+        "invalid argument \"maybe\" for \"-i, --interactive\" flag: strconv.ParseBool: parsing \"maybe\": invalid "
+        "syntax");
   CHECK(complaint({"--=x"}) == "bad flag syntax: --=x");
   CHECK(complaint({"-"}) == "none");
 }

@@ -52,8 +52,10 @@ Outcome<client::TlsOptions> tls_options(const Flags& flags) {
   tls.ca_file = flags.text("cacert");
   tls.skip_verify = flags.boolean("insecure-skip-tls-verify");
   if (tls.cert_file.empty() != tls.key_file.empty())
-    return fail(kBadArgs, "KeyFile and CertFile must both be present[key: " + tls.key_file + ", cert: " + tls.cert_file + "]");
-  tls.enabled = !tls.cert_file.empty() || !tls.ca_file.empty() || tls.skip_verify || !flags.boolean("insecure-transport");
+    return fail(kBadArgs,
+                "KeyFile and CertFile must both be present[key: " + tls.key_file + ", cert: " + tls.cert_file + "]");
+  tls.enabled =
+      !tls.cert_file.empty() || !tls.ca_file.empty() || tls.skip_verify || !flags.boolean("insecure-transport");
   return tls;
 }
 
@@ -90,7 +92,8 @@ std::string settings_text(const Flags& flags) {
   std::vector<std::string> lines;
   for (const FlagSpec& spec : global_flags())
     for (const auto& flag : flags.all())
-      if (flag.spec.name == std::string_view(spec.name)) lines.push_back(variable_of(spec.name) + "=" + flag.value + "\n");
+      if (flag.spec.name == std::string_view(spec.name))
+        lines.push_back(variable_of(spec.name) + "=" + flag.value + "\n");
   std::sort(lines.begin(), lines.end());
   std::string out;
   for (const auto& line : lines) out += line;

@@ -15,8 +15,8 @@ namespace etcdpp::ctl {
 /// The flags that every command takes.
 std::vector<FlagSpec> global_flags();
 
-/// Sets every global flag that was not given from ETCDCTL_<NAME>. Both given is an error; an unknown ETCDCTL_ variable is
-/// warned about on `err`.
+/// Sets every global flag that was not given from ETCDCTL_<NAME>. Both given is an error; an unknown ETCDCTL_ variable
+/// is warned about on `err`.
 Outcome<> apply_environment(Flags& flags, char** environment, std::ostream& err);
 
 /// Every global flag as the variable that sets it, a line each: what --debug shows.

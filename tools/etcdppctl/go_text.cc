@@ -108,7 +108,8 @@ bool take_escape(std::string_view& text, std::string& out) {
       if (value > 0x10FFFF || (value >= 0xD800 && value < 0xE000)) return false;
       append_utf8(out, value);
       return true;
-    default: break;
+    default:
+      break;
   }
   if (c < '0' || c > '7') return false;
   std::uint32_t rest = 0;
@@ -342,13 +343,20 @@ std::expected<std::chrono::nanoseconds, std::string> parse_duration(std::string_
     rest.remove_prefix(end);
     double factor = 0;
     if (unit.empty()) return std::unexpected("time: missing unit in duration " + go_quote(text));
-    if (unit == "ns") factor = 1;
-    else if (unit == "us" || unit == "µs" || unit == "μs") factor = 1e3;
-    else if (unit == "ms") factor = 1e6;
-    else if (unit == "s") factor = 1e9;
-    else if (unit == "m") factor = 60e9;
-    else if (unit == "h") factor = 3600e9;
-    else return std::unexpected("time: unknown unit " + go_quote(unit) + " in duration " + go_quote(text));
+    if (unit == "ns")
+      factor = 1;
+    else if (unit == "us" || unit == "µs" || unit == "μs")
+      factor = 1e3;
+    else if (unit == "ms")
+      factor = 1e6;
+    else if (unit == "s")
+      factor = 1e9;
+    else if (unit == "m")
+      factor = 60e9;
+    else if (unit == "h")
+      factor = 3600e9;
+    else
+      return std::unexpected("time: unknown unit " + go_quote(unit) + " in duration " + go_quote(text));
     total += value / scale * factor;
   }
   if (total > 9.2e18) return invalid();

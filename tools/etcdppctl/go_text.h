@@ -12,8 +12,8 @@ namespace etcdpp::ctl {
 /// A string as %q: double quotes, Go's escapes, bytes that are not UTF-8 as \xNN.
 std::string go_quote(std::string_view bytes);
 
-/// Reads one Go string literal ("…" with escapes, or `…`) at the start of `text` and removes it. False if there is none;
-/// `text` is then unchanged.
+/// Reads one Go string literal ("…" with escapes, or `…`) at the start of `text` and removes it. False if there is
+/// none; `text` is then unchanged.
 bool take_go_string(std::string_view& text, std::string& out);
 
 /// A string as encoding/json writes it: <, > and & escaped, bytes that are not UTF-8 replaced by \ufffd.

@@ -58,7 +58,9 @@ class JsonPrinter final : public Printer {
   Outcome<> watch(const pb::WatchResponse& response) override {
     Object object;
     object.raw("Header", message_json(response.header()));
-    object.raw("Events", response.events().empty() ? "null" : array(response.events(), [](const auto& event) { return message_json(event); }));
+    object.raw("Events", response.events().empty() ? "null" : array(response.events(), [](const auto& event) {
+                 return message_json(event);
+               }));
     object.number("CompactRevision", response.compact_revision());
     object.boolean("Canceled", response.canceled());
     object.boolean("Created", response.created());
@@ -75,8 +77,9 @@ class JsonPrinter final : public Printer {
   }
 
   Outcome<> time_to_live(const pb::LeaseTimeToLiveResponse& response, bool) override {
-    const std::string keys =
-        response.keys().empty() ? "null" : array(response.keys(), [](const auto& key) { return '"' + base64(key) + '"'; });
+    const std::string keys = response.keys().empty()
+                                 ? "null"
+                                 : array(response.keys(), [](const auto& key) { return '"' + base64(key) + '"'; });
     return line(with_header(response.header())
                     .number("id", response.id())
                     .number("ttl", response.ttl())
@@ -138,6 +141,8 @@ class JsonPrinter final : public Printer {
 
 }  // namespace
 
-std::unique_ptr<Printer> make_json_printer(Printer::Style style) { return std::make_unique<JsonPrinter>(style); }
+std::unique_ptr<Printer> make_json_printer(Printer::Style style) {
+  return std::make_unique<JsonPrinter>(style);
+}
 
 }  // namespace etcdpp::ctl

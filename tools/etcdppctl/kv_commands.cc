@@ -145,8 +145,9 @@ std::vector<Command> kv_commands() {
        .group = kGroup,
        .summary = "Shows a key, or the keys of [key, range_end)",
        .arguments = "[options] <key> [range_end]",
-       .examples = "$ etcdppctl get greeting\n$ etcdppctl get --prefix app/ --keys-only\n"
-                   "$ etcdppctl get greeting --rev 4 -w json\n$ etcdppctl get \"\" --prefix --sort-by MODIFY --limit 10",
+       .examples =
+           "$ etcdppctl get greeting\n$ etcdppctl get --prefix app/ --keys-only\n"
+           "$ etcdppctl get greeting --rev 4 -w json\n$ etcdppctl get \"\" --prefix --sort-by MODIFY --limit 10",
        .flags = get_flags(),
        .run = run_get,
        .children = {},

@@ -16,7 +16,8 @@ namespace pb = etcdserverpb;
 
 const std::string kNul(1, '\0');
 
-/// Key and end of `get` and `del`: the key space from the key on with --from-key, all that begins with it with --prefix.
+/// Key and end of `get` and `del`: the key space from the key on with --from-key, all that begins with it with
+/// --prefix.
 Outcome<> set_interval(const Flags& flags, const char* command, std::string& key, std::string& end) {
   const auto& arguments = flags.arguments();
   const bool prefix = flags.boolean("prefix");
@@ -24,7 +25,8 @@ Outcome<> set_interval(const Flags& flags, const char* command, std::string& key
   if (prefix && from_key)
     return fail(kBadArgs, "`--prefix` and `--from-key` cannot be set at the same time, choose one");
   if (arguments.empty())
-    return fail(kBadArgs, std::string(command) + " command needs one argument as key and an optional argument as range_end");
+    return fail(kBadArgs,
+                std::string(command) + " command needs one argument as key and an optional argument as range_end");
   if ((prefix || from_key) && arguments.size() > 1)
     return fail(kBadArgs, "too many arguments, only accept one argument when `--prefix` or `--from-key` is set");
   key = arguments[0];
@@ -38,21 +40,30 @@ Outcome<> set_interval(const Flags& flags, const char* command, std::string& key
 
 Outcome<> set_sorting(const Flags& flags, pb::RangeRequest& request) {
   const auto upper = [](std::string text) {
-    std::transform(text.begin(), text.end(), text.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+    std::transform(text.begin(), text.end(), text.begin(),
+                   [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
     return text;
   };
   const std::string& order = flags.text("order");
-  if (upper(order) == "ASCEND") request.set_sort_order(pb::RangeRequest::ASCEND);
-  else if (upper(order) == "DESCEND") request.set_sort_order(pb::RangeRequest::DESCEND);
-  else if (!order.empty()) return fail(kBadFeature, "bad sort order " + order);
+  if (upper(order) == "ASCEND")
+    request.set_sort_order(pb::RangeRequest::ASCEND);
+  else if (upper(order) == "DESCEND")
+    request.set_sort_order(pb::RangeRequest::DESCEND);
+  else if (!order.empty())
+    return fail(kBadFeature, "bad sort order " + order);
 
   const std::string& target = flags.text("sort-by");
   const std::string wanted = upper(target);
-  if (wanted == "CREATE") request.set_sort_target(pb::RangeRequest::CREATE);
-  else if (wanted == "MODIFY") request.set_sort_target(pb::RangeRequest::MOD);
-  else if (wanted == "VALUE") request.set_sort_target(pb::RangeRequest::VALUE);
-  else if (wanted == "VERSION") request.set_sort_target(pb::RangeRequest::VERSION);
-  else if (wanted != "KEY" && !target.empty()) return fail(kBadFeature, "bad sort target " + target);
+  if (wanted == "CREATE")
+    request.set_sort_target(pb::RangeRequest::CREATE);
+  else if (wanted == "MODIFY")
+    request.set_sort_target(pb::RangeRequest::MOD);
+  else if (wanted == "VALUE")
+    request.set_sort_target(pb::RangeRequest::VALUE);
+  else if (wanted == "VERSION")
+    request.set_sort_target(pb::RangeRequest::VERSION);
+  else if (wanted != "KEY" && !target.empty())
+    return fail(kBadFeature, "bad sort target " + target);
   // Keys come in ascending order anyway; any other target needs an order to mean something.
   if (!wanted.empty() && wanted != "KEY" && order.empty()) request.set_sort_order(pb::RangeRequest::ASCEND);
   return {};
@@ -63,8 +74,8 @@ Outcome<> set_revisions(const Flags& flags, pb::RangeRequest& request) {
     const auto least = flags.integer(low);
     const auto most = flags.integer(high);
     if (least > 0 && most > 0 && least > most)
-      return fail(kBadFeature, std::string("getMin") + name + "(=" + std::to_string(least) + ") > getMax" + name + "(=" +
-                                   std::to_string(most) + ")");
+      return fail(kBadFeature, std::string("getMin") + name + "(=" + std::to_string(least) + ") > getMax" + name +
+                                   "(=" + std::to_string(most) + ")");
     return {};
   };
   if (auto ok = bounds("min-create-rev", "max-create-rev", "CreateRev"); !ok) return ok;
@@ -93,8 +104,10 @@ Outcome<pb::RangeRequest> range_request(const Flags& flags) {
   if (auto ok = set_interval(flags, "get", *request.mutable_key(), *request.mutable_range_end()); !ok)
     return std::unexpected(ok.error());
   const std::string& consistency = flags.text("consistency");
-  if (consistency == "s") request.set_serializable(true);
-  else if (consistency != "l") return fail(kBadFeature, "unknown consistency flag " + go_quote(consistency));
+  if (consistency == "s")
+    request.set_serializable(true);
+  else if (consistency != "l")
+    return fail(kBadFeature, "unknown consistency flag " + go_quote(consistency));
   if (auto ok = set_sorting(flags, request); !ok) return std::unexpected(ok.error());
   if (auto ok = set_revisions(flags, request); !ok) return std::unexpected(ok.error());
   request.set_limit(flags.integer("limit"));
@@ -115,8 +128,10 @@ Outcome<pb::PutRequest> put_request(const Flags& flags, std::istream& in) {
   pb::PutRequest request;
   request.set_key(arguments[0]);
   if (!ignore_value) {
-    if (arguments.size() > 1) request.set_value(arguments[1]);
-    else request.set_value(std::string(std::istreambuf_iterator<char>(in), {}));
+    if (arguments.size() > 1)
+      request.set_value(arguments[1]);
+    else
+      request.set_value(std::string(std::istreambuf_iterator<char>(in), {}));
   }
   request.set_lease(*lease);
   request.set_prev_kv(flags.boolean("prev-kv"));

@@ -11,8 +11,8 @@
 
 namespace etcdpp::ctl {
 
-/// The end of the range of all keys that begin with `prefix`: the prefix with its last byte that can grow grown, or "\0"
-/// (to the end of the key space) if none can.
+/// The end of the range of all keys that begin with `prefix`: the prefix with its last byte that can grow grown, or
+/// "\0" (to the end of the key space) if none can.
 std::string prefix_end(std::string prefix);
 
 /// The requests that the flags and arguments of `get`, `put` and `del` ask for, on the command line and in a txn.

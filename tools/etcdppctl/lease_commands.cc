@@ -70,8 +70,7 @@ Outcome<> keep_alive_once(Session& session, client::Client& client, std::int64_t
   request.set_id(id);
   auto response = client.lease_keep_alive_once(request, {.require_leader = true});
   if (!response) return fail(kBadConnection, client::description(response.error()));
-  if (response->ttl() <= 0)
-    return fail(kBadConnection, make_error_code(client::Errc::kLeaseExpired).message());
+  if (response->ttl() <= 0) return fail(kBadConnection, make_error_code(client::Errc::kLeaseExpired).message());
   return session.printer->keep_alive(*response);
 }
 
@@ -86,7 +85,8 @@ Outcome<> run_keep_alive(Session& session) {
   for (;;) {
     auto response = keeper.next();
     if (!response) {
-      if (response.error().code != client::Errc::kLeaseExpired) return fail(kBadConnection, client::description(response.error()));
+      if (response.error().code != client::Errc::kLeaseExpired)
+        return fail(kBadConnection, client::description(response.error()));
       session.io.out << "lease " << hex16(static_cast<std::uint64_t>(*id)) << " expired or revoked.\n";
       return {};
     }
@@ -98,57 +98,59 @@ Outcome<> run_keep_alive(Session& session) {
 }  // namespace
 
 Command lease_commands() {
-  return {.name = "lease",
-          .group = "Key-value commands",
-          .summary = "Grants, renews, shows and revokes leases",
-          .flags = {},
-          .run = {},
-          .children =
-              {{.name = "grant",
-                .group = nullptr,
-                .summary = "Makes a lease that lives for so many seconds",
-                .arguments = "<ttl>",
-                .examples = "$ etcdppctl lease grant 60",
-                .flags = {},
-                .run = run_grant,
-                .children = {},
-                .group_flags = {}},
-               {.name = "keep-alive",
-                .group = nullptr,
-                .summary = "Renews a lease until it is gone or this command is stopped",
-                .arguments = "[options] <leaseID>",
-                .examples = "$ etcdppctl lease keep-alive 77e6a204a7224d33\n$ etcdppctl lease keep-alive --once 77e6a204a7224d33",
-                .flags = {{"once", 0, FlagKind::kBool, "false", "renew once and end"}},
-                .run = run_keep_alive,
-                .children = {},
-                .group_flags = {}},
-               {.name = "list",
-                .group = nullptr,
-                .summary = "Lists the leases",
-                .examples = "$ etcdppctl lease list",
-                .flags = {},
-                .run = run_list,
-                .children = {},
-                .group_flags = {}},
-               {.name = "revoke",
-                .group = nullptr,
-                .summary = "Ends a lease and deletes its keys",
-                .arguments = "<leaseID>",
-                .examples = "$ etcdppctl lease revoke 77e6a204a7224d33",
-                .flags = {},
-                .run = run_revoke,
-                .children = {},
-                .group_flags = {}},
-               {.name = "timetolive",
-                .group = nullptr,
-                .summary = "Shows how long a lease has to live",
-                .arguments = "<leaseID> [options]",
-                .examples = "$ etcdppctl lease timetolive 77e6a204a7224d33 --keys",
-                .flags = {{"keys", 0, FlagKind::kBool, "false", "show the attached keys too"}},
-                .run = run_time_to_live,
-                .children = {},
-                .group_flags = {}}},
-          .group_flags = {}};
+  return {
+      .name = "lease",
+      .group = "Key-value commands",
+      .summary = "Grants, renews, shows and revokes leases",
+      .flags = {},
+      .run = {},
+      .children =
+          {{.name = "grant",
+            .group = nullptr,
+            .summary = "Makes a lease that lives for so many seconds",
+            .arguments = "<ttl>",
+            .examples = "$ etcdppctl lease grant 60",
+            .flags = {},
+            .run = run_grant,
+            .children = {},
+            .group_flags = {}},
+           {.name = "keep-alive",
+            .group = nullptr,
+            .summary = "Renews a lease until it is gone or this command is stopped",
+            .arguments = "[options] <leaseID>",
+            .examples =
+                "$ etcdppctl lease keep-alive 77e6a204a7224d33\n$ etcdppctl lease keep-alive --once 77e6a204a7224d33",
+            .flags = {{"once", 0, FlagKind::kBool, "false", "renew once and end"}},
+            .run = run_keep_alive,
+            .children = {},
+            .group_flags = {}},
+           {.name = "list",
+            .group = nullptr,
+            .summary = "Lists the leases",
+            .examples = "$ etcdppctl lease list",
+            .flags = {},
+            .run = run_list,
+            .children = {},
+            .group_flags = {}},
+           {.name = "revoke",
+            .group = nullptr,
+            .summary = "Ends a lease and deletes its keys",
+            .arguments = "<leaseID>",
+            .examples = "$ etcdppctl lease revoke 77e6a204a7224d33",
+            .flags = {},
+            .run = run_revoke,
+            .children = {},
+            .group_flags = {}},
+           {.name = "timetolive",
+            .group = nullptr,
+            .summary = "Shows how long a lease has to live",
+            .arguments = "<leaseID> [options]",
+            .examples = "$ etcdppctl lease timetolive 77e6a204a7224d33 --keys",
+            .flags = {{"keys", 0, FlagKind::kBool, "false", "show the attached keys too"}},
+            .run = run_time_to_live,
+            .children = {},
+            .group_flags = {}}},
+      .group_flags = {}};
 }
 
 }  // namespace etcdpp::ctl

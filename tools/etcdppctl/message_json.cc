@@ -12,7 +12,9 @@ using google::protobuf::Message;
 using google::protobuf::OneofDescriptor;
 using google::protobuf::Reflection;
 
-bool is_id(const std::string& name) { return name == "cluster_id" || name == "member_id" || name == "ID"; }
+bool is_id(const std::string& name) {
+  return name == "cluster_id" || name == "member_id" || name == "ID";
+}
 
 /// "target_union" → "TargetUnion", as Go names the field of a oneof.
 std::string camel_case(const std::string& name) {
@@ -41,16 +43,26 @@ std::string unsigned_text(const FieldDescriptor& field, std::uint64_t value, IdS
 std::string single(const Message& message, const FieldDescriptor& field, IdStyle ids) {
   const Reflection& in = *message.GetReflection();
   switch (field.cpp_type()) {
-    case FieldDescriptor::CPPTYPE_INT32: return std::to_string(in.GetInt32(message, &field));
-    case FieldDescriptor::CPPTYPE_INT64: return std::to_string(in.GetInt64(message, &field));
-    case FieldDescriptor::CPPTYPE_UINT32: return std::to_string(in.GetUInt32(message, &field));
-    case FieldDescriptor::CPPTYPE_UINT64: return unsigned_text(field, in.GetUInt64(message, &field), ids);
-    case FieldDescriptor::CPPTYPE_DOUBLE: return std::to_string(in.GetDouble(message, &field));
-    case FieldDescriptor::CPPTYPE_FLOAT: return std::to_string(in.GetFloat(message, &field));
-    case FieldDescriptor::CPPTYPE_BOOL: return in.GetBool(message, &field) ? "true" : "false";
-    case FieldDescriptor::CPPTYPE_ENUM: return std::to_string(in.GetEnumValue(message, &field));
-    case FieldDescriptor::CPPTYPE_STRING: return text_of(field, in.GetString(message, &field));
-    case FieldDescriptor::CPPTYPE_MESSAGE: return message_json(in.GetMessage(message, &field), ids);
+    case FieldDescriptor::CPPTYPE_INT32:
+      return std::to_string(in.GetInt32(message, &field));
+    case FieldDescriptor::CPPTYPE_INT64:
+      return std::to_string(in.GetInt64(message, &field));
+    case FieldDescriptor::CPPTYPE_UINT32:
+      return std::to_string(in.GetUInt32(message, &field));
+    case FieldDescriptor::CPPTYPE_UINT64:
+      return unsigned_text(field, in.GetUInt64(message, &field), ids);
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return std::to_string(in.GetDouble(message, &field));
+    case FieldDescriptor::CPPTYPE_FLOAT:
+      return std::to_string(in.GetFloat(message, &field));
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return in.GetBool(message, &field) ? "true" : "false";
+    case FieldDescriptor::CPPTYPE_ENUM:
+      return std::to_string(in.GetEnumValue(message, &field));
+    case FieldDescriptor::CPPTYPE_STRING:
+      return text_of(field, in.GetString(message, &field));
+    case FieldDescriptor::CPPTYPE_MESSAGE:
+      return message_json(in.GetMessage(message, &field), ids);
   }
   return "null";
 }
@@ -58,16 +70,26 @@ std::string single(const Message& message, const FieldDescriptor& field, IdStyle
 std::string element(const Message& message, const FieldDescriptor& field, int i, IdStyle ids) {
   const Reflection& in = *message.GetReflection();
   switch (field.cpp_type()) {
-    case FieldDescriptor::CPPTYPE_INT32: return std::to_string(in.GetRepeatedInt32(message, &field, i));
-    case FieldDescriptor::CPPTYPE_INT64: return std::to_string(in.GetRepeatedInt64(message, &field, i));
-    case FieldDescriptor::CPPTYPE_UINT32: return std::to_string(in.GetRepeatedUInt32(message, &field, i));
-    case FieldDescriptor::CPPTYPE_UINT64: return unsigned_text(field, in.GetRepeatedUInt64(message, &field, i), ids);
-    case FieldDescriptor::CPPTYPE_DOUBLE: return std::to_string(in.GetRepeatedDouble(message, &field, i));
-    case FieldDescriptor::CPPTYPE_FLOAT: return std::to_string(in.GetRepeatedFloat(message, &field, i));
-    case FieldDescriptor::CPPTYPE_BOOL: return in.GetRepeatedBool(message, &field, i) ? "true" : "false";
-    case FieldDescriptor::CPPTYPE_ENUM: return std::to_string(in.GetRepeatedEnumValue(message, &field, i));
-    case FieldDescriptor::CPPTYPE_STRING: return text_of(field, in.GetRepeatedString(message, &field, i));
-    case FieldDescriptor::CPPTYPE_MESSAGE: return message_json(in.GetRepeatedMessage(message, &field, i), ids);
+    case FieldDescriptor::CPPTYPE_INT32:
+      return std::to_string(in.GetRepeatedInt32(message, &field, i));
+    case FieldDescriptor::CPPTYPE_INT64:
+      return std::to_string(in.GetRepeatedInt64(message, &field, i));
+    case FieldDescriptor::CPPTYPE_UINT32:
+      return std::to_string(in.GetRepeatedUInt32(message, &field, i));
+    case FieldDescriptor::CPPTYPE_UINT64:
+      return unsigned_text(field, in.GetRepeatedUInt64(message, &field, i), ids);
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return std::to_string(in.GetRepeatedDouble(message, &field, i));
+    case FieldDescriptor::CPPTYPE_FLOAT:
+      return std::to_string(in.GetRepeatedFloat(message, &field, i));
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return in.GetRepeatedBool(message, &field, i) ? "true" : "false";
+    case FieldDescriptor::CPPTYPE_ENUM:
+      return std::to_string(in.GetRepeatedEnumValue(message, &field, i));
+    case FieldDescriptor::CPPTYPE_STRING:
+      return text_of(field, in.GetRepeatedString(message, &field, i));
+    case FieldDescriptor::CPPTYPE_MESSAGE:
+      return message_json(in.GetRepeatedMessage(message, &field, i), ids);
   }
   return "null";
 }

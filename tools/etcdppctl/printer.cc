@@ -17,14 +17,18 @@ std::string joined(const Texts& texts, const char* separator) {
   return out;
 }
 
-const char* truth(bool value) { return value ? "true" : "false"; }
+const char* truth(bool value) {
+  return value ? "true" : "false";
+}
 
 std::string percent_not_in_use(const etcdserverpb::StatusResponse& status) {
   if (status.dbsize() <= 0) return "0%";
   return std::to_string(100 - status.dbsizeinuse() * 100 / status.dbsize()) + "%";
 }
 
-std::string size_text(std::int64_t bytes) { return human_bytes(bytes < 0 ? 0 : static_cast<std::uint64_t>(bytes)); }
+std::string size_text(std::int64_t bytes) {
+  return human_bytes(bytes < 0 ? 0 : static_cast<std::uint64_t>(bytes));
+}
 
 }  // namespace
 
@@ -43,10 +47,14 @@ const char* event_name(const mvccpb::Event& event) {
 
 const char* alarm_name(etcdserverpb::AlarmType alarm) {
   switch (alarm) {
-    case etcdserverpb::NONE: return "NONE";
-    case etcdserverpb::NOSPACE: return "NOSPACE";
-    case etcdserverpb::CORRUPT: return "CORRUPT";
-    default: return "UNKNOWN";
+    case etcdserverpb::NONE:
+      return "NONE";
+    case etcdserverpb::NOSPACE:
+      return "NOSPACE";
+    case etcdserverpb::CORRUPT:
+      return "CORRUPT";
+    default:
+      return "UNKNOWN";
   }
 }
 

@@ -121,13 +121,16 @@ TEST_CASE("printers: a range") {
   CHECK(printed_range("simple", true) == "\\x66\\x6f\\x6f\n\\x62\\x22\\x72\n");
   CHECK(printed_range("simple", false, RangeView::kValuesOnly) == "b\"r\n");
   CHECK(printed_range("json") ==
-        "{\"header\":{\"cluster_id\":4795946831141051667,\"member_id\":1658400652876682647,\"revision\":3,\"raft_term\":2},"
-        "\"kvs\":[{\"key\":\"Zm9v\",\"create_revision\":2,\"mod_revision\":3,\"version\":2,\"value\":\"YiJy\"}],\"count\":1}\n");
+        "{\"header\":{\"cluster_id\":4795946831141051667,\"member_id\":1658400652876682647,\"revision\":3,\"raft_"
+        "term\":2},"
+        "\"kvs\":[{\"key\":\"Zm9v\",\"create_revision\":2,\"mod_revision\":3,\"version\":2,\"value\":\"YiJy\"}],"
+        "\"count\":1}\n");
   CHECK(printed_range("fields") ==
         "\"ClusterID\" : 4795946831141051667\n\"MemberID\" : 1658400652876682647\n\"Revision\" : 3\n\"RaftTerm\" : 2\n"
         "\"Key\" : \"foo\"\n\"CreateRevision\" : 2\n\"ModRevision\" : 3\n\"Version\" : 2\n\"Value\" : \"b\\\"r\"\n"
         "\"Lease\" : 0\n\"More\" : false\n\"Count\" : 1\n");
-  CHECK(printed_range("fields", true).starts_with("\"ClusterID\" : 428ea03b9fd29d13\n\"MemberID\" : 1703d29b71fd9597\n"));
+  CHECK(
+      printed_range("fields", true).starts_with("\"ClusterID\" : 428ea03b9fd29d13\n\"MemberID\" : 1703d29b71fd9597\n"));
   CHECK(printed_range("fields", true).find("\"Lease\" : 0000000000000000\n") != std::string::npos);
   CHECK(printed_range("table") == "4 table not supported as output format");
   CHECK(printed_range("protobuf") == range_response().SerializeAsString());
@@ -137,20 +140,25 @@ TEST_CASE("printers: a put with what was there before") {
   const auto put = [](Printer& p) { return p.put(put_response()); };
   CHECK(printed("simple", put) == "OK\nfoo\nbar\n");
   CHECK(printed("json", put) ==
-        "{\"header\":{\"cluster_id\":4795946831141051667,\"member_id\":1658400652876682647,\"revision\":4,\"raft_term\":2},"
+        "{\"header\":{\"cluster_id\":4795946831141051667,\"member_id\":1658400652876682647,\"revision\":4,\"raft_"
+        "term\":2},"
         "\"prev_kv\":{\"key\":\"Zm9v\",\"create_revision\":2,\"mod_revision\":3,\"version\":2,\"value\":\"YmFy\"}}\n");
-  CHECK(printed("fields", put).ends_with("\"PrevKey\" : \"foo\"\n\"PrevCreateRevision\" : 2\n\"PrevModRevision\" : 3\n"
-                                         "\"PrevVersion\" : 2\n\"PrevValue\" : \"bar\"\n\"PrevLease\" : 0\n"));
+  CHECK(printed("fields", put)
+            .ends_with("\"PrevKey\" : \"foo\"\n\"PrevCreateRevision\" : 2\n\"PrevModRevision\" : 3\n"
+                       "\"PrevVersion\" : 2\n\"PrevValue\" : \"bar\"\n\"PrevLease\" : 0\n"));
 }
 
 TEST_CASE("printers: a transaction") {
   const auto txn = [](Printer& p) { return p.txn(txn_response()); };
   CHECK(printed("simple", txn) == "SUCCESS\n\nOK\n\nq1\nv 1\n\n0\n");
   CHECK(printed("json", txn) ==
-        "{\"header\":{\"cluster_id\":4795946831141051667,\"member_id\":1658400652876682647,\"revision\":5,\"raft_term\":2},"
+        "{\"header\":{\"cluster_id\":4795946831141051667,\"member_id\":1658400652876682647,\"revision\":5,\"raft_"
+        "term\":2},"
         "\"succeeded\":true,\"responses\":[{\"Response\":{\"response_put\":{\"header\":{\"revision\":5}}}},"
-        "{\"Response\":{\"response_range\":{\"kvs\":[{\"key\":\"cTE=\",\"create_revision\":2,\"mod_revision\":3,\"version\":2,"
-        "\"value\":\"diAx\"}],\"count\":1}}},{\"Response\":{\"response_delete_range\":{\"header\":{\"revision\":5}}}}]}\n");
+        "{\"Response\":{\"response_range\":{\"kvs\":[{\"key\":\"cTE=\",\"create_revision\":2,\"mod_revision\":3,"
+        "\"version\":2,"
+        "\"value\":\"diAx\"}],\"count\":1}}},{\"Response\":{\"response_delete_range\":{\"header\":{\"revision\":5}}}}]}"
+        "\n");
   CHECK(printed("fields", txn).find("\"Succeeded\" : true\n") != std::string::npos);
 }
 
@@ -158,12 +166,15 @@ TEST_CASE("printers: watch events") {
   const auto watch = [](Printer& p) { return p.watch(watch_response()); };
   CHECK(printed("simple", watch) == "PUT\nw1\na\nw1\nb\nDELETE\nw1\n\n");
   CHECK(printed("json", watch) ==
-        "{\"Header\":{\"cluster_id\":4795946831141051667,\"member_id\":1658400652876682647,\"revision\":31,\"raft_term\":2},"
-        "\"Events\":[{\"kv\":{\"key\":\"dzE=\",\"create_revision\":2,\"mod_revision\":3,\"version\":2,\"value\":\"Yg==\"},"
+        "{\"Header\":{\"cluster_id\":4795946831141051667,\"member_id\":1658400652876682647,\"revision\":31,\"raft_"
+        "term\":2},"
+        "\"Events\":[{\"kv\":{\"key\":\"dzE=\",\"create_revision\":2,\"mod_revision\":3,\"version\":2,\"value\":\"Yg=="
+        "\"},"
         "\"prev_kv\":{\"key\":\"dzE=\",\"create_revision\":2,\"mod_revision\":3,\"version\":2,\"value\":\"YQ==\"}},"
         "{\"type\":1,\"kv\":{\"key\":\"dzE=\",\"mod_revision\":46}}],"
         "\"CompactRevision\":0,\"Canceled\":false,\"Created\":false,\"CancelReason\":\"\"}\n");
-  CHECK(printed("fields", watch).find("\"Type\" : DELETE\n\"Key\" : \"w1\"\n\"CreateRevision\" : 0\n") != std::string::npos);
+  CHECK(printed("fields", watch).find("\"Type\" : DELETE\n\"Key\" : \"w1\"\n\"CreateRevision\" : 0\n") !=
+        std::string::npos);
   pb::WatchResponse unnumbered = watch_response();
   unnumbered.clear_watch_id();
   CHECK(printed("protobuf", watch) == unnumbered.SerializeAsString());
@@ -206,10 +217,12 @@ TEST_CASE("printers: leases") {
 
 TEST_CASE("printers: members, started or not") {
   const auto list = [](Printer& p) { return p.member_list(member_list()); };
-  CHECK(printed("simple", list) == "1703d29b71fd9597, started, y1, http://127.0.0.1:2380, http://127.0.0.1:2379, false\n"
-                                   "b, unstarted, , http://127.0.0.1:23990, , true\n");
+  CHECK(printed("simple", list) ==
+        "1703d29b71fd9597, started, y1, http://127.0.0.1:2380, http://127.0.0.1:2379, false\n"
+        "b, unstarted, , http://127.0.0.1:23990, , true\n");
   CHECK(printed("json", list, true) ==
-        "{\"header\":{\"cluster_id\":\"428ea03b9fd29d13\",\"member_id\":\"1703d29b71fd9597\",\"raft_term\":2},\"members\":"
+        "{\"header\":{\"cluster_id\":\"428ea03b9fd29d13\",\"member_id\":\"1703d29b71fd9597\",\"raft_term\":2},"
+        "\"members\":"
         "[{\"ID\":\"1703d29b71fd9597\",\"name\":\"y1\",\"peerURLs\":[\"http://127.0.0.1:2380\"],\"clientURLs\":"
         "[\"http://127.0.0.1:2379\"]},{\"ID\":\"b\",\"peerURLs\":[\"http://127.0.0.1:23990\"],\"isLearner\":true}]}\n");
   CHECK(printed("fields", list).find("\"Revision\"") == std::string::npos);
@@ -224,22 +237,25 @@ TEST_CASE("printers: members, started or not") {
 
 TEST_CASE("printers: the status of endpoints") {
   const auto status = [](Printer& p) { return p.status({endpoint_status()}); };
-  CHECK(printed("simple", status) == "127.0.0.1:2379, 1703d29b71fd9597, 3.7.1, 3.7.0, 25 kB, 16 kB, 34%, 2.1 GB, true, "
-                                     "false, 2, 26, 26, , , false\n");
+  CHECK(printed("simple", status) ==
+        "127.0.0.1:2379, 1703d29b71fd9597, 3.7.1, 3.7.0, 25 kB, 16 kB, 34%, 2.1 GB, true, "
+        "false, 2, 26, 26, , , false\n");
   CHECK(printed("json", status, true) ==
         "[{\"Endpoint\":\"127.0.0.1:2379\",\"Status\":{\"header\":{\"cluster_id\":4795946831141051667,\"member_id\":"
         "1658400652876682647,\"revision\":7,\"raft_term\":2},\"version\":\"3.7.1\",\"dbSize\":24576,\"leader\":"
         "1658400652876682647,\"raftIndex\":26,\"raftTerm\":2,\"raftAppliedIndex\":26,\"dbSizeInUse\":16384,"
         "\"storageVersion\":\"3.7.0\",\"dbSizeQuota\":2147483648,\"downgradeInfo\":{}}}]\n");
-  CHECK(printed("fields", status).ends_with("\"Errors\" : []\n\"Endpoint\" : \"127.0.0.1:2379\"\n"
-                                            "\"DowngradeTargetVersion\" : \"\"\n\"DowngradeEnabled\" : false\n\n"));
+  CHECK(printed("fields", status)
+            .ends_with("\"Errors\" : []\n\"Endpoint\" : \"127.0.0.1:2379\"\n"
+                       "\"DowngradeTargetVersion\" : \"\"\n\"DowngradeEnabled\" : false\n\n"));
   CHECK(printed("json", [](Printer& p) { return p.status({}); }) == "null\n");
   CHECK(printed("protobuf", status) == "4 protobuf not supported as output format");
 }
 
 TEST_CASE("printers: the health of endpoints") {
-  const std::vector<EndpointHealth> endpoints{{"127.0.0.1:2379", true, std::chrono::nanoseconds(2646044), ""},
-                                              {"127.0.0.1:1", false, std::chrono::seconds(5), "context deadline exceeded"}};
+  const std::vector<EndpointHealth> endpoints{
+      {"127.0.0.1:2379", true, std::chrono::nanoseconds(2646044), ""},
+      {"127.0.0.1:1", false, std::chrono::seconds(5), "context deadline exceeded"}};
   const auto health = [&](Printer& p) { return p.health(endpoints); };
   CHECK(printed("simple", health) ==
         "127.0.0.1:2379 is healthy: successfully committed proposal: took = 2.646044ms\n"
@@ -247,8 +263,9 @@ TEST_CASE("printers: the health of endpoints") {
   CHECK(printed("json", health) ==
         "[{\"endpoint\":\"127.0.0.1:2379\",\"health\":true,\"took\":\"2.646044ms\"},"
         "{\"endpoint\":\"127.0.0.1:1\",\"health\":false,\"took\":\"5s\",\"error\":\"context deadline exceeded\"}]\n");
-  CHECK(printed("fields", health).starts_with("\"Endpoint\" : \"127.0.0.1:2379\"\n\"Health\" : true\n"
-                                              "\"Took\" : 2.646044ms\n\"Error\" : \n\n"));
+  CHECK(printed("fields", health)
+            .starts_with("\"Endpoint\" : \"127.0.0.1:2379\"\n\"Health\" : true\n"
+                         "\"Took\" : 2.646044ms\n\"Error\" : \n\n"));
 }
 
 TEST_CASE("printers: hashes as a table") {
@@ -270,7 +287,8 @@ TEST_CASE("printers: alarms") {
   alarm.set_memberid(123);
   alarm.set_alarm(pb::NOSPACE);
   CHECK(printed("simple", [&](Printer& p) { return p.alarms(response); }) == "memberID:123 alarm:NOSPACE\n");
-  CHECK(printed("json", [&](Printer& p) { return p.alarms(response); }) == "{\"alarms\":[{\"memberID\":123,\"alarm\":1}]}\n");
+  CHECK(printed("json", [&](Printer& p) { return p.alarms(response); }) ==
+        "{\"alarms\":[{\"memberID\":123,\"alarm\":1}]}\n");
 }
 
 TEST_CASE("printers: an unknown format has none") {

@@ -8,8 +8,14 @@
 
 namespace etcdpp::ctl {
 
-Session::Session(Io& streams, std::string program_name, const Found& what, Flags& parsed, std::unique_ptr<Printer> output)
-    : io(streams), program(std::move(program_name)), found(what), flags(parsed), printer(std::move(output)), logger_(streams.err) {}
+Session::Session(Io& streams, std::string program_name, const Found& what, Flags& parsed,
+                 std::unique_ptr<Printer> output)
+    : io(streams),
+      program(std::move(program_name)),
+      found(what),
+      flags(parsed),
+      printer(std::move(output)),
+      logger_(streams.err) {}
 
 Outcome<> Session::prepare() {
   if (prepared_) return {};
@@ -49,7 +55,9 @@ client::CallOptions Session::short_call() const {
   return {.timeout = std::chrono::ceil<std::chrono::milliseconds>(flags.duration("command-timeout"))};
 }
 
-std::unexpected<Failure> failed(const base::Error& error) { return fail(kError, client::description(error)); }
+std::unexpected<Failure> failed(const base::Error& error) {
+  return fail(kError, client::description(error));
+}
 
 int run(const std::string& program, const std::vector<std::string>& arguments, Io io) {
   const auto report = [&](const Failure& failure) {
@@ -75,7 +83,8 @@ int run(const std::string& program, const std::vector<std::string>& arguments, I
 
   if (found->command().uses_cluster)
     if (auto done = apply_environment(flags, environ, io.err); !done) return report(done.error());
-  auto printer = make_printer(flags.text("write-out"), {.out = io.out, .err = io.err, .hex = flags.boolean("hex"), .color = io.terminal});
+  auto printer = make_printer(flags.text("write-out"),
+                              {.out = io.out, .err = io.err, .hex = flags.boolean("hex"), .color = io.terminal});
   if (!printer) return report({kBadFeature, "unsupported output format"});
   Session session(io, program, *found, flags, std::move(printer));
   auto done = found->command().run(session);

@@ -26,7 +26,8 @@ struct Ran {
 void clear_environment() {
   std::vector<std::string> names;
   for (char** entry = environ; *entry; ++entry)
-    if (std::string_view(*entry).starts_with("ETCDCTL_")) names.emplace_back(*entry, std::string_view(*entry).find('='));
+    if (std::string_view(*entry).starts_with("ETCDCTL_"))
+      names.emplace_back(*entry, std::string_view(*entry).find('='));
   for (const auto& name : names) unsetenv(name.c_str());
 }
 
@@ -58,7 +59,8 @@ TEST_CASE("command line: unknown commands and flags") {
   CHECK(ran({"wotch"}).err.find("Did you mean this?\n\twatch\n") != std::string::npos);
   const Ran flag = ran({"get", "--nosuch"});
   CHECK(flag.code == 1);
-  CHECK(flag.err.starts_with("Error: unknown flag: --nosuch\nUsage:\n  etcdctl get [options] <key> [range_end] [flags]\n"));
+  CHECK(flag.err.starts_with(
+      "Error: unknown flag: --nosuch\nUsage:\n  etcdctl get [options] <key> [range_end] [flags]\n"));
 }
 
 TEST_CASE("command line: what is refused before a server is asked") {
@@ -70,9 +72,15 @@ TEST_CASE("command line: what is refused before a server is asked") {
   const std::vector<Case> cases{
       {{"get", "foo", "-w", "bogus"}, 4, "unsupported output format"},
       {{"get"}, 128, "get command needs one argument as key and an optional argument as range_end"},
-      {{"get", "--prefix", "--from-key", "a"}, 128, "`--prefix` and `--from-key` cannot be set at the same time, choose one"},
-      {{"get", "a", "b", "--prefix"}, 128, "too many arguments, only accept one argument when `--prefix` or `--from-key` is set"},
-      {{"get", "a", "--keys-only", "--count-only"}, 128, "`--keys-only` and `--count-only` cannot be set at the same time, choose one"},
+      {{"get", "--prefix", "--from-key", "a"},
+       128,
+       "`--prefix` and `--from-key` cannot be set at the same time, choose one"},
+      {{"get", "a", "b", "--prefix"},
+       128,
+       "too many arguments, only accept one argument when `--prefix` or `--from-key` is set"},
+      {{"get", "a", "--keys-only", "--count-only"},
+       128,
+       "`--keys-only` and `--count-only` cannot be set at the same time, choose one"},
       {{"get", "a", "--count-only"}, 128, "--count-only is only for `--write-out=fields`"},
       {{"get", "a", "--print-value-only", "-w", "json"}, 128, "print-value-only is only for `--write-out=simple`"},
       {{"get", "a", "--order", "x"}, 4, "bad sort order x"},
@@ -81,7 +89,9 @@ TEST_CASE("command line: what is refused before a server is asked") {
       {{"get", "a", "--min-mod-rev", "5", "--max-mod-rev", "3"}, 4, "getMinModRev(=5) > getMaxModRev(=3)"},
       {{"put"}, 128, "put command needs 1 argument and input from stdin or 2 arguments"},
       {{"put", "a", "b", "--ignore-value"}, 128, "put command needs only 1 argument when 'ignore-value' is set"},
-      {{"put", "a", "b", "--lease", "zz"}, 128, "bad lease ID (strconv.ParseInt: parsing \"zz\": invalid syntax), expecting ID in Hex"},
+      {{"put", "a", "b", "--lease", "zz"},
+       128,
+       "bad lease ID (strconv.ParseInt: parsing \"zz\": invalid syntax), expecting ID in Hex"},
       {{"del"}, 128, "del command needs one argument as key and an optional argument as range_end"},
       {{"compaction"}, 128, "compaction command needs 1 argument"},
       {{"compaction", "x"}, 1, "strconv.ParseInt: parsing \"x\": invalid syntax"},
@@ -90,7 +100,9 @@ TEST_CASE("command line: what is refused before a server is asked") {
       {{"lease", "grant"}, 128, "lease grant command needs TTL argument"},
       {{"lease", "grant", "x"}, 128, "bad TTL (strconv.ParseInt: parsing \"x\": invalid syntax)"},
       {{"lease", "revoke"}, 128, "lease revoke command needs 1 argument"},
-      {{"lease", "revoke", "zz"}, 128, "bad lease ID arg (strconv.ParseInt: parsing \"zz\": invalid syntax), expecting ID in Hex"},
+      {{"lease", "revoke", "zz"},
+       128,
+       "bad lease ID arg (strconv.ParseInt: parsing \"zz\": invalid syntax), expecting ID in Hex"},
       {{"lease", "timetolive"}, 128, "lease timetolive command needs lease ID as argument"},
       {{"lease", "keep-alive"}, 128, "lease keep-alive command needs lease ID as argument"},
       {{"watch"}, 128, "bad number of arguments"},

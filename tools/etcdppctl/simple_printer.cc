@@ -39,11 +39,20 @@ class SimplePrinter final : public Printer {
       out() << '\n';
       Outcome<> done;
       switch (op.response_case()) {
-        case pb::ResponseOp::kResponsePut: done = put(op.response_put()); break;
-        case pb::ResponseOp::kResponseRange: done = range(op.response_range(), RangeView::kPairs); break;
-        case pb::ResponseOp::kResponseDeleteRange: done = delete_range(op.response_delete_range()); break;
-        case pb::ResponseOp::kResponseTxn: done = txn(op.response_txn()); break;
-        case pb::ResponseOp::RESPONSE_NOT_SET: break;
+        case pb::ResponseOp::kResponsePut:
+          done = put(op.response_put());
+          break;
+        case pb::ResponseOp::kResponseRange:
+          done = range(op.response_range(), RangeView::kPairs);
+          break;
+        case pb::ResponseOp::kResponseDeleteRange:
+          done = delete_range(op.response_delete_range());
+          break;
+        case pb::ResponseOp::kResponseTxn:
+          done = txn(op.response_txn());
+          break;
+        case pb::ResponseOp::RESPONSE_NOT_SET:
+          break;
       }
       if (!done) return done;
     }
@@ -111,7 +120,8 @@ class SimplePrinter final : public Printer {
   Outcome<> health(const std::vector<EndpointHealth>& endpoints) override {
     for (const auto& health : endpoints) {
       if (health.healthy) {
-        out() << health.endpoint << " is healthy: successfully committed proposal: took = " << go_duration(health.took) << '\n';
+        out() << health.endpoint << " is healthy: successfully committed proposal: took = " << go_duration(health.took)
+              << '\n';
       } else {
         err() << health.endpoint << " is unhealthy: failed to commit proposal: " << health.error << '\n';
       }
@@ -149,6 +159,8 @@ class SimplePrinter final : public Printer {
 
 }  // namespace
 
-std::unique_ptr<Printer> make_simple_printer(Printer::Style style) { return std::make_unique<SimplePrinter>(style); }
+std::unique_ptr<Printer> make_simple_printer(Printer::Style style) {
+  return std::make_unique<SimplePrinter>(style);
+}
 
 }  // namespace etcdpp::ctl

@@ -17,7 +17,9 @@ std::size_t width_of(const std::string& text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
-std::string spaces(std::size_t count) { return std::string(count, ' '); }
+std::string spaces(std::size_t count) {
+  return std::string(count, ' ');
+}
 
 /// Boxes with the headings centred and the cells to the right.
 class TablePrinter final : public Printer {
@@ -65,7 +67,8 @@ class TablePrinter final : public Printer {
     rule(widths, "├", "┼", "┤");
     for (const Row& row : rows) {
       out() << "│";
-      for (std::size_t i = 0; i < row.size(); ++i) out() << ' ' << spaces(widths[i] - width_of(row[i])) << row[i] << " │";
+      for (std::size_t i = 0; i < row.size(); ++i)
+        out() << ' ' << spaces(widths[i] - width_of(row[i])) << row[i] << " │";
       out() << '\n';
     }
     rule(widths, "└", "┴", "┘");
@@ -83,6 +86,8 @@ class TablePrinter final : public Printer {
 
 }  // namespace
 
-std::unique_ptr<Printer> make_table_printer(Printer::Style style) { return std::make_unique<TablePrinter>(style); }
+std::unique_ptr<Printer> make_table_printer(Printer::Style style) {
+  return std::make_unique<TablePrinter>(style);
+}
 
 }  // namespace etcdpp::ctl

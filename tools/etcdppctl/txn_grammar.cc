@@ -103,11 +103,16 @@ Outcome<pb::Compare> parse_compare(const std::string& line) {
 
   pb::Compare compare;
   compare.set_key(key);
-  if (op == "=") compare.set_result(pb::Compare::EQUAL);
-  else if (op == "!=") compare.set_result(pb::Compare::NOT_EQUAL);
-  else if (op == ">") compare.set_result(pb::Compare::GREATER);
-  else if (op == "<") compare.set_result(pb::Compare::LESS);
-  else return malformed(" (unknown operator " + op + ")");
+  if (op == "=")
+    compare.set_result(pb::Compare::EQUAL);
+  else if (op == "!=")
+    compare.set_result(pb::Compare::NOT_EQUAL);
+  else if (op == ">")
+    compare.set_result(pb::Compare::GREATER);
+  else if (op == "<")
+    compare.set_result(pb::Compare::LESS);
+  else
+    return malformed(" (unknown operator " + op + ")");
 
   const auto number = parse_int(value, 10);
   if (target == "ver" || target == "version") {

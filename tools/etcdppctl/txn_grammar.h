@@ -13,8 +13,8 @@ namespace etcdpp::ctl {
 /// operators: =, !=, <, >.
 Outcome<etcdserverpb::Compare> parse_compare(const std::string& line);
 
-/// Reads a transaction in three parts, each ended by an empty line: comparisons, what is done if all hold, and what else.
-/// With `prompts`, says which part is next. The lines of the latter two are `put`, `get` and `del` commands.
+/// Reads a transaction in three parts, each ended by an empty line: comparisons, what is done if all hold, and what
+/// else. With `prompts`, says which part is next. The lines of the latter two are `put`, `get` and `del` commands.
 Outcome<etcdserverpb::TxnRequest> read_txn(std::istream& in, std::ostream* prompts, std::ostream& err);
 
 }  // namespace etcdpp::ctl

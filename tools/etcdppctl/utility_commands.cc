@@ -38,8 +38,15 @@ Outcome<> run_completion(Session& session) {
 }
 
 Command completion_of(const char* shell, const char* summary, const char* examples) {
-  return {.name = shell, .group = nullptr, .summary = summary, .examples = examples, .flags = {}, .run = run_completion,
-          .children = {}, .group_flags = {}, .uses_cluster = false};
+  return {.name = shell,
+          .group = nullptr,
+          .summary = summary,
+          .examples = examples,
+          .flags = {},
+          .run = run_completion,
+          .children = {},
+          .group_flags = {},
+          .uses_cluster = false};
 }
 
 }  // namespace

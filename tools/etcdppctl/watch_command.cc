@@ -88,7 +88,9 @@ Outcome<> show(Session& session, const pb::WatchResponse& response, const std::v
   return {};
 }
 
-std::unexpected<Failure> ended() { return fail(kInterrupted, "watch is canceled by the server"); }
+std::unexpected<Failure> ended() {
+  return fail(kInterrupted, "watch is canceled by the server");
+}
 
 std::unexpected<Failure> stream_failed(Session& session, const base::Error& error) {
   session.io.err << "watch was canceled (" << client::status_text(error) << ")\n";
@@ -207,22 +209,26 @@ std::vector<FlagSpec> watch_flags() {
 }
 
 Command watch_command() {
-  return {.name = "watch",
-          .group = "Key-value commands",
-          .summary = "Shows the changes of a key, or of the keys of [key, range_end)",
-          .arguments = "[options] [key] [range_end] [-- command [arguments]]",
-          .details = "Shows changes as they happen, and survives the loss of its connection. A command after -- is run for each\n"
-                     "change, with ETCD_WATCH_REVISION, ETCD_WATCH_EVENT_TYPE, ETCD_WATCH_KEY and ETCD_WATCH_VALUE set.\n"
-                     "ETCDCTL_WATCH_KEY and ETCDCTL_WATCH_RANGE_END can stand for key and range_end.\n\n"
-                     "With -i, every line of standard input adds a watcher (watch [options] key [range_end] [-- command]) or asks\n"
-                     "how far the stream is (progress).",
-          .examples = "$ etcdppctl watch greeting\n$ etcdppctl watch --prefix app/ --rev 100 -w json\n"
-                      "$ etcdppctl watch greeting -- sh -c 'echo \"$ETCD_WATCH_KEY changed\"'\n"
-                      "$ printf 'watch a\\nwatch --prefix b/\\n' | etcdppctl watch -i",
-          .flags = watch_flags(),
-          .run = run_watch,
-          .children = {},
-          .group_flags = {}};
+  return {
+      .name = "watch",
+      .group = "Key-value commands",
+      .summary = "Shows the changes of a key, or of the keys of [key, range_end)",
+      .arguments = "[options] [key] [range_end] [-- command [arguments]]",
+      .details =
+          "Shows changes as they happen, and survives the loss of its connection. A command after -- is run for each\n"
+          "change, with ETCD_WATCH_REVISION, ETCD_WATCH_EVENT_TYPE, ETCD_WATCH_KEY and ETCD_WATCH_VALUE set.\n"
+          "ETCDCTL_WATCH_KEY and ETCDCTL_WATCH_RANGE_END can stand for key and range_end.\n\n"
+          "With -i, every line of standard input adds a watcher (watch [options] key [range_end] [-- command]) or "
+          "asks\n"
+          "how far the stream is (progress).",
+      .examples =
+          "$ etcdppctl watch greeting\n$ etcdppctl watch --prefix app/ --rev 100 -w json\n"
+          "$ etcdppctl watch greeting -- sh -c 'echo \"$ETCD_WATCH_KEY changed\"'\n"
+          "$ printf 'watch a\\nwatch --prefix b/\\n' | etcdppctl watch -i",
+      .flags = watch_flags(),
+      .run = run_watch,
+      .children = {},
+      .group_flags = {}};
 }
 
 }  // namespace etcdpp::ctl

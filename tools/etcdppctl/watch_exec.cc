@@ -19,10 +19,9 @@ Outcome<> run_for_event(const std::vector<std::string>& command, std::int64_t re
     return fail(kError, "command [" + shown + "] error (" + why + ")");
   };
 
-  std::vector<std::string> settings{"ETCD_WATCH_REVISION=" + std::to_string(revision),
-                                    "ETCD_WATCH_EVENT_TYPE=" + go_quote(event_name(event)),
-                                    "ETCD_WATCH_KEY=" + go_quote(event.kv().key()),
-                                    "ETCD_WATCH_VALUE=" + go_quote(event.kv().value())};
+  std::vector<std::string> settings{
+      "ETCD_WATCH_REVISION=" + std::to_string(revision), "ETCD_WATCH_EVENT_TYPE=" + go_quote(event_name(event)),
+      "ETCD_WATCH_KEY=" + go_quote(event.kv().key()), "ETCD_WATCH_VALUE=" + go_quote(event.kv().value())};
   std::vector<char*> environment;
   for (char** entry = environ; *entry; ++entry) environment.push_back(*entry);
   for (auto& setting : settings) environment.push_back(setting.data());

@@ -44,7 +44,8 @@ std::string json_value(const base::LogField::Value& value) {
 std::string zap_line(base::LogLevel level, std::string_view logger, std::string_view caller, std::string_view message,
                      std::initializer_list<base::LogField> fields) {
   static constexpr std::array kLevels{"debug", "info", "warn", "error", "panic", "fatal"};
-  std::string out = std::string("{\"level\":\"") + kLevels[static_cast<std::size_t>(level)] + "\",\"ts\":\"" + now() + "\"";
+  std::string out =
+      std::string("{\"level\":\"") + kLevels[static_cast<std::size_t>(level)] + "\",\"ts\":\"" + now() + "\"";
   if (!logger.empty()) out += ",\"logger\":" + json_quote(logger);
   out += ",\"caller\":" + json_quote(caller) + ",\"msg\":" + json_quote(message);
   for (const auto& field : fields) out += "," + json_quote(field.name) + ":" + json_value(field.value);

@@ -15,9 +15,10 @@ namespace pb = etcdserverpb;
 void warn(const Options& options, const std::string& address, const char* method, unsigned attempt,
           const base::Error& error) {
   if (!options.logger) return;
-  options.logger->warn("retrying of unary invoker failed",
-                       {{"target", "etcd-endpoints://" + address}, {"method", method},
-                        {"attempt", attempt}, {"error", status_text(error)}});
+  options.logger->warn("retrying of unary invoker failed", {{"target", "etcd-endpoints://" + address},
+                                                            {"method", method},
+                                                            {"attempt", attempt},
+                                                            {"error", status_text(error)}});
 }
 
 std::optional<Clock::time_point> deadline_of(const CallOptions& how) {
@@ -81,7 +82,9 @@ bool writes(const google::protobuf::RepeatedPtrField<pb::RequestOp>& ops) {
   });
 }
 
-bool writes(const pb::TxnRequest& txn) { return writes(txn.success()) || writes(txn.failure()); }
+bool writes(const pb::TxnRequest& txn) {
+  return writes(txn.success()) || writes(txn.failure());
+}
 
 }  // namespace
 
@@ -96,10 +99,10 @@ base::Result<std::unique_ptr<Client>> Client::open(Options options) {
 }
 
 // The unary calls differ in name, messages and rule only.
-#define ETCDPP_CLIENT_CALL(function, service, rpc, request_type, response_type, rule)                               \
-  base::Result<pb::response_type> Client::function(const pb::request_type& request, CallOptions how) {              \
-    return unary(*connections_, options_, how, rule, "/etcdserverpb." #service "/" #rpc, &pb::service::Stub::rpc,   \
-                 request);                                                                                          \
+#define ETCDPP_CLIENT_CALL(function, service, rpc, request_type, response_type, rule)                             \
+  base::Result<pb::response_type> Client::function(const pb::request_type& request, CallOptions how) {            \
+    return unary(*connections_, options_, how, rule, "/etcdserverpb." #service "/" #rpc, &pb::service::Stub::rpc, \
+                 request);                                                                                        \
   }
 
 ETCDPP_CLIENT_CALL(range, KV, Range, RangeRequest, RangeResponse, RetryRule::kReadOnly)
@@ -146,7 +149,7 @@ base::Result<> Client::range_stream(const pb::RangeRequest& request,
 }
 
 base::Result<pb::LeaseKeepAliveResponse> Client::lease_keep_alive_once(const pb::LeaseKeepAliveRequest& request,
-                                                                      CallOptions how) {
+                                                                       CallOptions how) {
   pb::LeaseKeepAliveResponse response;
   ETCDPP_TRY(run(*connections_, options_, how, RetryRule::kReadOnly, "/etcdserverpb.Lease/LeaseKeepAlive",
                  [&](Connection& connection, grpc::ClientContext& context) {
@@ -156,7 +159,8 @@ base::Result<pb::LeaseKeepAliveResponse> Client::lease_keep_alive_once(const pb:
                    if (answered) context.TryCancel();
                    grpc::Status status = stream->Finish();
                    if (answered) return grpc::Status::OK;
-                   if (status.ok()) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "stream ended without an answer");
+                   if (status.ok())
+                     return grpc::Status(grpc::StatusCode::UNAVAILABLE, "stream ended without an answer");
                    return status;
                  }));
   return response;

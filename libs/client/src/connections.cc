@@ -167,6 +167,8 @@ base::Error status_error(const grpc::Status& status) {
   return base::Error(static_cast<StatusCode>(status.error_code()), status.error_message());
 }
 
-base::Error deadline_error() { return base::Error(StatusCode::kDeadlineExceeded, "context deadline exceeded"); }
+base::Error deadline_error() {
+  return base::Error(StatusCode::kDeadlineExceeded, "context deadline exceeded");
+}
 
 }  // namespace etcdpp::client

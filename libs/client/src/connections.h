@@ -60,7 +60,7 @@ struct Connections {
 
  private:
   std::mutex mutex_;
-  std::string token_;               // under mutex_
+  std::string token_;                         // under mutex_
   base::Random random_{base::random_seed()};  // under mutex_
 };
 

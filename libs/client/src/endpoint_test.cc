@@ -32,8 +32,8 @@ TEST_CASE("endpoint: a scheme decides about TLS, the rest is what gRPC dials") {
 }
 
 TEST_CASE("endpoint: what cannot be dialled is refused with its text") {
-  for (const char* text : {"", "127.0.0.1", "host:", ":2379", "host:0", "host:65536", "host:99999999999", "ftp://host:1",
-                           "http://host:1/path", "unix:", "unix://", "https://"}) {
+  for (const char* text : {"", "127.0.0.1", "host:", ":2379", "host:0", "host:65536", "host:99999999999",
+                           "ftp://host:1", "http://host:1/path", "unix:", "unix://", "https://"}) {
     CAPTURE(text);
     auto endpoint = client::parse_endpoint(text);
     REQUIRE_FALSE(endpoint);

@@ -15,7 +15,10 @@ constexpr std::chrono::milliseconds kPauseAfterFailure{500};
 }  // namespace
 
 LeaseKeeper::LeaseKeeper(Client& client, std::int64_t lease_id)
-    : client_(client), lease_id_(lease_id), due_(std::chrono::steady_clock::now()), expires_(due_ + kFirstKeepAliveTimeout) {}
+    : client_(client),
+      lease_id_(lease_id),
+      due_(std::chrono::steady_clock::now()),
+      expires_(due_ + kFirstKeepAliveTimeout) {}
 
 base::Result<etcdserverpb::LeaseKeepAliveResponse> LeaseKeeper::next() {
   for (;;) {

@@ -14,7 +14,8 @@ TEST_CASE("retry: only reads, and only after Unavailable") {
   const base::Error gone(StatusCode::kUnavailable, "etcdserver: leader changed");
   CHECK(client::may_retry(RetryRule::kReadOnly, gone));
   CHECK_FALSE(client::may_retry(RetryRule::kOnce, gone));
-  for (auto code : {StatusCode::kInternal, StatusCode::kDeadlineExceeded, StatusCode::kOutOfRange, StatusCode::kUnknown})
+  for (auto code :
+       {StatusCode::kInternal, StatusCode::kDeadlineExceeded, StatusCode::kOutOfRange, StatusCode::kUnknown})
     CHECK_FALSE(client::may_retry(RetryRule::kReadOnly, base::Error(code, "x")));
 }
 

@@ -18,12 +18,12 @@ class WatchBook {
 
   bool empty() const { return watchers_.empty(); }
 
-  /// The requests that create every watcher anew behind what was handed out, in the order they were added; half-received
-  /// fragments are forgotten, since they come again.
+  /// The requests that create every watcher anew behind what was handed out, in the order they were added;
+  /// half-received fragments are forgotten, since they come again.
   std::vector<etcdserverpb::WatchCreateRequest> resume();
 
-  /// Takes a response as it came and returns it as it is handed out: nothing for a repeated `created` and for a fragment
-  /// that is not the last.
+  /// Takes a response as it came and returns it as it is handed out: nothing for a repeated `created` and for a
+  /// fragment that is not the last.
   std::optional<etcdserverpb::WatchResponse> receive(etcdserverpb::WatchResponse response);
 
  private:

@@ -52,10 +52,10 @@ struct WatchStream::State {
 
   std::mutex mutex;
   std::condition_variable changed;
-  WatchBook book;                               // under mutex
-  bool progress_wanted = false;                 // under mutex; asked for while there was no stream
+  WatchBook book;                                // under mutex
+  bool progress_wanted = false;                  // under mutex; asked for while there was no stream
   std::unique_ptr<grpc::ClientContext> context;  // under mutex; outlives stream
-  std::unique_ptr<Stream> stream;               // under mutex for writers; only the reader replaces or reads it
+  std::unique_ptr<Stream> stream;                // under mutex for writers; only the reader replaces or reads it
 };
 
 /// Connects and creates every watcher anew.
@@ -114,8 +114,10 @@ void WatchStream::remove(std::int64_t watch_id) {
 
 void WatchStream::request_progress() {
   std::lock_guard lock(state_->mutex);
-  if (state_->stream) state_->write_progress();
-  else state_->progress_wanted = true;
+  if (state_->stream)
+    state_->write_progress();
+  else
+    state_->progress_wanted = true;
 }
 
 base::Result<pb::WatchResponse> WatchStream::next() {

@@ -14,9 +14,9 @@ enum class EndpointTls { kByOptions, kOff, kOn };
 
 /// One address of a member: what the user wrote, and what gRPC dials.
 struct Endpoint {
-  std::string text;       ///< as given, for messages and tables
-  std::string target;     ///< gRPC name: "dns:///host:port" or "unix:path"
-  std::string address;    ///< host:port or path, as a log line names the peer
+  std::string text;     ///< as given, for messages and tables
+  std::string target;   ///< gRPC name: "dns:///host:port" or "unix:path"
+  std::string address;  ///< host:port or path, as a log line names the peer
   EndpointTls tls = EndpointTls::kByOptions;
 };
 

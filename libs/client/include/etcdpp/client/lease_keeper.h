@@ -16,9 +16,9 @@ class Client;
 /// Keeps one lease alive: renews it after each third of its time to live, on whichever endpoint answers.
 ///
 /// Threads: next() by one, stop() by any.
-/// Errors of next(): Errc::kLeaseExpired when the server says it is gone, or when its time passed without a renewal that
-/// reached a server; Errc::kClosed after stop(); any status that does not pass (auth).
-/// etcd: clientv3.Lease.KeepAlive for one lease; a short stream per renewal instead of one for all.
+/// Errors of next(): Errc::kLeaseExpired when the server says it is gone, or when its time passed without a renewal
+/// that reached a server; Errc::kClosed after stop(); any status that does not pass (auth). etcd:
+/// clientv3.Lease.KeepAlive for one lease; a short stream per renewal instead of one for all.
 class LeaseKeeper {
  public:
   LeaseKeeper(Client& client, std::int64_t lease_id);

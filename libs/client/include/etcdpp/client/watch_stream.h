@@ -34,8 +34,8 @@ class WatchStream {
   /// Ends a watcher. Its canceled response still comes.
   void remove(std::int64_t watch_id);
 
-  /// Asks for a response without events and with watch id -1 that says up to where all watchers are complete; now or when
-  /// the stream is next connected.
+  /// Asks for a response without events and with watch id -1 that says up to where all watchers are complete; now or
+  /// when the stream is next connected.
   void request_progress();
 
   /// Waits for the next response: created, events, progress (no events), or canceled with reason and compact revision,
