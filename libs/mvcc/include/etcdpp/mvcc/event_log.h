@@ -32,7 +32,8 @@ class EventLog final : public CommitObserver {
   class Listener {
    public:
     virtual ~Listener() = default;
-    /// From the apply loop; at most once between two calls of read() through the same reader.
+    /// From the apply loop, under the log's mutex: notes it, posts it, calls nobody back. At most once between two
+    /// calls of take() through the same reader.
     virtual void on_new_events() = 0;
   };
 
@@ -57,7 +58,8 @@ class EventLog final : public CommitObserver {
     bool wants_wake_ = true;
   };
 
-  /// `revision` is the store's current one: the log begins behind it.
+  /// `revision` is the store's current one: the log begins behind it. A log that must exist before the store is restored
+  /// (it is the store's observer) is made with 1 and reset() afterwards.
   explicit EventLog(std::int64_t revision, const EventLogOptions& options = {});
 
   void on_change(const Change& change) override;

@@ -155,7 +155,6 @@ class WatchHub {
   std::size_t streams() const { return streams_.size(); }
   /// Watchers that are not synced (etcd's slow watchers).
   std::size_t lagging() const { return watcher_count_ - synced_.size(); }
-  bool asked_store() const { return asked_; }
   /// Events handed to sinks so far.
   std::uint64_t events_sent() const { return events_sent_; }
   std::int64_t cursor() const { return cursor_; }
