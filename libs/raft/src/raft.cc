@@ -32,7 +32,7 @@ std::uint64_t max_committed_size(const Config& config) {
 Raft::Raft(const Config& config)
     : id_(config.id),
       say_(*config.logger),
-      log_(*config.storage, say_, max_committed_size(config)),
+      log_(*config.storage, say_, config.log_stale_acknowledgements ? say_ : Say(base::null_logger()), max_committed_size(config)),
       random_(config.seed),
       election_ticks_(config.election_ticks),
       heartbeat_ticks_(config.heartbeat_ticks),

@@ -19,9 +19,9 @@ std::size_t count_within(std::span<const Entry> entries, std::uint64_t max_bytes
 }
 }  // namespace
 
-RaftLog::RaftLog(Storage& storage, Say say, std::uint64_t max_applying_size)
+RaftLog::RaftLog(Storage& storage, Say say, Say unstable_say, std::uint64_t max_applying_size)
     : storage_(storage),
-      unstable_(storage.last_index() + 1, say),
+      unstable_(storage.last_index() + 1, unstable_say),
       say_(say),
       committed_(storage.first_index() - 1),
       applying_(committed_),

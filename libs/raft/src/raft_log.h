@@ -23,7 +23,7 @@ namespace etcdpp::raft {
 class RaftLog {
  public:
   /// Everything in storage is taken as uncommitted; set_committed comes from the hard state.
-  RaftLog(Storage& storage, Say say, std::uint64_t max_applying_size);
+  RaftLog(Storage& storage, Say say, Say unstable_say, std::uint64_t max_applying_size);
 
   Index committed() const { return committed_; }
   Index applied() const { return applied_; }

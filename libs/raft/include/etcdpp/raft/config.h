@@ -55,6 +55,9 @@ struct Config {
   bool disable_proposal_forwarding = false;
   /// Takes conf changes into the log without looking at the present configuration.
   bool disable_conf_change_validation = false;
+  /// Says when storage acknowledges what is stable already. With asynchronous storage most acknowledgements of a busy
+  /// leader are such, so a server switches it off.
+  bool log_stale_acknowledgements = true;
   /// A leader that is removed or demoted steps down when it applies that.
   bool step_down_on_removal = false;
 
