@@ -31,6 +31,7 @@ raft::Config raft_config(const config::Config& c, std::uint64_t id, raft::Storag
   config.heartbeat_ticks = 1;
   config.async_storage_writes = true;
   config.pre_vote = c.pre_vote;
+  config.log_stale_acknowledgements = false;
   return config;
 }
 

@@ -1,5 +1,7 @@
 #include "maintenance_service.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include <etcdpp/backend/database.h>
@@ -47,8 +49,8 @@ void MaintenanceService::status(net::CallRef call, std::string_view) {
   etcdserverpb::StatusResponse response;
   *response.mutable_header() = header(member_.views().revision());
   response.set_version(std::string(config::kEtcdVersion));
-  response.set_dbsize(static_cast<std::int64_t>(sizes.allocated));
-  response.set_dbsizeinuse(static_cast<std::int64_t>(sizes.live));
+  response.set_dbsize(static_cast<std::int64_t>(std::max(sizes.allocated, sizes.quota)));
+  response.set_dbsizeinuse(static_cast<std::int64_t>(sizes.quota));
   response.set_dbsizequota(static_cast<std::int64_t>(member_.quota().limit_bytes()));
   response.set_leader(state.leader);
   response.set_raftindex(state.committed);

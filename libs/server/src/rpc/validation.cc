@@ -21,17 +21,13 @@ struct Interval {
   std::string_view begin;
   std::string_view end;
   bool single;
-  bool open;
 
-  bool contains(std::string_view key) const {
-    if (single) return key == begin;
-    return key >= begin && (open || key < end);
-  }
+  bool contains(std::string_view key) const { return single ? key == begin : key >= begin && key < end; }
 };
 
+/// As etcd: a deletion of everything from a key on ("\0") clashes with no put here.
 Interval interval_of(const etcdserverpb::DeleteRangeRequest& request) {
-  const std::string& end = request.range_end();
-  return {request.key(), end, end.empty(), end.size() == 1 && end[0] == '\0'};
+  return {request.key(), request.range_end(), request.range_end().empty()};
 }
 
 /// Keys put and intervals deleted by a list of operations and the transactions within it.
