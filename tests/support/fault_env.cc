@@ -112,28 +112,51 @@ struct FaultEnv::Node {
     for (std::uint64_t s = change.offset / kSectorSize; s <= (change.offset + change.bytes.size() - 1) / kSectorSize; ++s) act(s);
   }
   void sync() {
-    bool whole = false;
-    for (const Change& change : changes) whole |= change.shrinks && !change.lost;
     const bool any_lost = std::any_of(changes.begin(), changes.end(), [](const Change& c) { return c.lost; });
-    if (!any_lost && whole) {
+    const bool shrinks = std::any_of(changes.begin(), changes.end(), [](const Change& c) { return c.shrinks; });
+    if (any_lost) {
+      sync_around_lost();
+      return;
+    }
+    if (shrinks) {
       durable = image;
     } else {
       for (const Change& change : changes) {
-        if (change.lost) continue;
-        if (change.shrinks) durable.cut(std::min(durable.size, *change.new_size));
-        if (any_lost) {
-          each_sector(change, [&](std::uint64_t s) { durable.copy_sector(image, s); });
-        } else if (!change.bytes.empty()) {
-          for (std::uint64_t p = change.offset / kPageSize; p <= (change.offset + change.bytes.size() - 1) / kPageSize; ++p)
-            durable.pages[p] = image.pages[p];
-        }
-        if (change.new_size) durable.size = image.size;
+        if (change.bytes.empty()) continue;
+        for (std::uint64_t p = change.offset / kPageSize; p <= (change.offset + change.bytes.size() - 1) / kPageSize; ++p)
+          durable.pages[p] = image.pages[p];
       }
+      durable.size = image.size;
     }
-    std::erase_if(changes, [](const Change& c) { return !c.lost; });
+    changes.clear();
+  }
+  // Covers only sectors written, and sizes set, after the failure; those take what was lost in them along.
+  void sync_around_lost() {
+    std::set<std::uint64_t> covered;
+    bool size_covered = false;
+    for (const Change& change : changes) {
+      if (change.lost) continue;
+      each_sector(change, [&](std::uint64_t s) { covered.insert(s); });
+      if (change.shrinks) durable.cut(std::min(durable.size, *change.new_size));
+      size_covered |= change.new_size.has_value();
+    }
+    for (const std::uint64_t s : covered) durable.copy_sector(image, s);
+    if (size_covered) durable.size = image.size;
+    std::erase_if(changes, [&](const Change& c) {
+      return !c.lost || (c.bytes.empty() ? size_covered : covered.contains(c.offset / kSectorSize));
+    });
   }
   void fail_sync() {
-    for (Change& change : changes) change.lost = true;
+    std::vector<Change> pieces;  // of one sector or one size each
+    for (const Change& change : changes) {
+      each_sector(change, [&](std::uint64_t s) {
+        const std::uint64_t from = std::max(change.offset, s * kSectorSize);
+        const std::uint64_t to = std::min(change.offset + change.bytes.size(), (s + 1) * kSectorSize);
+        pieces.push_back({from, change.bytes.substr(from - change.offset, to - from), {}, false, true});
+      });
+      if (change.new_size) pieces.push_back({0, {}, change.new_size, change.shrinks, true});
+    }
+    changes = std::move(pieces);
   }
   // Clean pages go: what a failed sync left as clean shows the disk's bytes again.
   void drop_cache() {
@@ -209,7 +232,13 @@ class FaultFile final : public base::File {
     auto entered = env_.enter(Call::kWrite, path_, &written);
     const std::lock_guard lock(env_.mutex_);
     ETCDPP_TRY(alive(true));
-    node_->write(offset, bytes.substr(0, entered ? bytes.size() : std::min(written, bytes.size())));
+    if (!entered) {
+      // The kernel writes page by page: inside the file a write stops short at a sector's end only.
+      std::uint64_t end = offset + std::min(written, bytes.size());
+      if (end <= node_->image.size) end = std::max(offset, end / kSectorSize * kSectorSize);
+      bytes = bytes.substr(0, static_cast<std::size_t>(end - offset));
+    }
+    node_->write(offset, bytes);
     return entered;
   }
   Result<> sync_data() override { return sync(Call::kSyncData); }

@@ -76,7 +76,7 @@ class FaultEnv final : public base::Env {
   enum class Call { kOpen, kRead, kWrite, kSyncData, kSyncAll, kTruncate, kAllocate, kLock, kDropCache, kRename, kRemove, kMakeDirectory, kSyncDirectory };
 
   /// The n-th call from now on that changes, syncs, opens or locks anything (0: the next) fails with this code; a write
-  /// gets `written` bytes done first.
+  /// gets `written` bytes done first, inside the file only up to a sector's end.
   void fail_call(std::uint64_t n, std::errc code, std::size_t written = 0);
   void clear_faults();
   /// How many such calls there were, ever.

@@ -7,10 +7,6 @@
 
 namespace etcdpp::wal {
 
-namespace {
-constexpr std::size_t kWindowSize = 256 * 1024;
-}
-
 base::Result<std::vector<std::string>> list_segments(base::Env& env, const std::string& directory) {
   ETCDPP_ASSIGN(std::vector<std::string> names, env.list(directory));
   std::erase_if(names, [](const std::string& name) { return !parse_segment_name(name); });
@@ -54,28 +50,15 @@ std::string LogReader::position() const {
   return "in file '" + segments_[current_].file->path() + "' at position: " + std::to_string(offset_);
 }
 
-base::Result<base::BytesView> LogReader::view(std::uint64_t offset, std::size_t length) {
-  if (offset < window_offset_ || offset + length > window_offset_ + window_.size()) {
-    const std::uint64_t left = size_ > offset ? size_ - offset : 0;
-    window_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(std::max(length, kWindowSize), left)));
-    ETCDPP_ASSIGN(const std::size_t got, segments_[current_].file->read_at(offset, window_.data(), window_.size()));
-    window_.resize(got);
-    window_offset_ = offset;
-  }
-  return base::BytesView(window_).substr(static_cast<std::size_t>(offset - window_offset_), length);
-}
-
 base::Result<bool> LogReader::next(Item& item) {
   for (;; ++current_, started_ = false) {
     if (current_ >= segments_.size()) return false;
     if (!started_) {
       started_ = true;
       offset_ = 0;
-      window_.clear();
-      window_offset_ = 0;
-      ETCDPP_ASSIGN(size_, segments_[current_].file->size());
+      ETCDPP_TRY(window_.attach(*segments_[current_].file));
     }
-    ETCDPP_ASSIGN(const base::BytesView word_bytes, view(offset_, kLengthWordSize));
+    ETCDPP_ASSIGN(const base::BytesView word_bytes, window_.view(offset_, kLengthWordSize));
     if (word_bytes.empty()) {
       if (current_ + 1 == segments_.size()) return false;
       continue;
@@ -87,10 +70,10 @@ base::Result<bool> LogReader::next(Item& item) {
       continue;
     }
     const auto [length, padding] = decode_length_word(word);
-    if (length + padding + offset_ > size_)
+    if (length + padding + offset_ > window_.size())
       return base::Error(Errc::kUnexpectedEof, "a frame of " + std::to_string(length) + " bytes reaches beyond the file, " + position());
     const std::size_t body_size = static_cast<std::size_t>(length) + padding;
-    ETCDPP_ASSIGN(const base::BytesView body, view(offset_ + kLengthWordSize, body_size));
+    ETCDPP_ASSIGN(const base::BytesView body, window_.view(offset_ + kLengthWordSize, body_size));
     if (body.size() < body_size) return base::Error(Errc::kUnexpectedEof, position());
 
     const bool torn_counts = current_ + 1 == segments_.size();
@@ -112,7 +95,7 @@ base::Result<bool> LogReader::next(Item& item) {
                                               " computed: " + base::hex(std::uint64_t{computed}) + ": ");
       crc_ = computed;
     }
-    item = {*record, &segments_[current_].name, offset_};
+    item = {*record, &segments_[current_], offset_};
     offset_ += kLengthWordSize + body_size;
     return true;
   }

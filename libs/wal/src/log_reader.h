@@ -10,6 +10,8 @@
 #include <etcdpp/wal/layout.h>
 #include <etcdpp/wal/record.h>
 
+#include "file_window.h"
+
 namespace etcdpp::wal {
 
 /// A segment as it is opened for reading or appending.
@@ -34,7 +36,7 @@ class LogReader {
  public:
   struct Item {
     Record record;  ///< borrows until the next call
-    const std::string* segment = nullptr;
+    const OpenSegment* segment = nullptr;
     std::uint64_t offset = 0;
   };
 
@@ -50,17 +52,12 @@ class LogReader {
   std::string position() const;
 
  private:
-  /// Up to `length` bytes at `offset` of the current segment; fewer at its end.
-  base::Result<base::BytesView> view(std::uint64_t offset, std::size_t length);
-
   const std::vector<OpenSegment>& segments_;
   std::size_t current_ = 0;
   bool started_ = false;
-  std::uint64_t size_ = 0;
+  FileWindow window_;
   std::uint64_t offset_ = 0;
   std::uint32_t crc_ = 0;
-  base::Bytes window_;
-  std::uint64_t window_offset_ = 0;
 };
 
 }  // namespace etcdpp::wal

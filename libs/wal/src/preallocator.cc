@@ -49,14 +49,22 @@ base::Result<Preallocator::Prepared> Preallocator::take() {
 }
 
 base::Result<Preallocator::Prepared> Preallocator::make() {
-  Prepared prepared{directory_ + "/" + std::to_string(count_ % 2) + ".tmp", nullptr};
+  const std::string path = directory_ + "/" + std::to_string(count_ % 2) + ".tmp";
+  auto prepared = make_at(path);
+  if (prepared) ++count_;
+  // The next try gets a new file: a sync that failed on this one is not repeated on it.
+  else static_cast<void>(env_.remove(path));
+  return prepared;
+}
+
+base::Result<Preallocator::Prepared> Preallocator::make_at(const std::string& path) {
+  Prepared prepared{path, nullptr};
   // Truncated: what a crash left in a file of this name must not shine through the new segment's zeros.
-  ETCDPP_ASSIGN(prepared.file, env_.open(prepared.path, base::OpenMode::kCreateTruncate, 0600));
+  ETCDPP_ASSIGN(prepared.file, env_.open(path, base::OpenMode::kCreateTruncate, 0600));
   ETCDPP_TRY(prepared.file->lock(false));
   ETCDPP_TRY(prepared.file->allocate(segment_size_));
   // Here, so that the first sync of the segment does not pay for the allocation.
   ETCDPP_TRY(prepared.file->sync_all());
-  ++count_;
   return prepared;
 }
 

@@ -54,7 +54,7 @@ std::optional<SnapshotMarker> decode_marker(base::BytesView bytes) {
 }
 
 base::Result<> Replay::add(const LogReader::Item& item) {
-  const auto where = [&] { return "in segment " + *item.segment + " at position: " + std::to_string(item.offset); };
+  const auto where = [&] { return "in file '" + item.segment->file->path() + "' at position: " + std::to_string(item.offset); };
   switch (static_cast<RecordType>(item.record.type)) {
     case RecordType::kMetadata: {
       if (!metadata.empty() && metadata != item.record.data) return base::Error(Errc::kMetadataConflict, where());

@@ -28,13 +28,17 @@ base::Result<> replay_tolerantly(const std::vector<OpenSegment>& segments, Repla
 
 base::Result<> copy_file(base::Env& env, base::File& from, const std::string& to) {
   ETCDPP_ASSIGN(const auto copy, env.open(to, base::OpenMode::kCreateTruncate, 0600));
-  base::Bytes piece(1 << 20, '\0');
-  for (std::uint64_t offset = 0;;) {
-    ETCDPP_ASSIGN(const std::size_t n, from.read_at(offset, piece.data(), piece.size()));
+  base::Bytes buffer(1 << 20, '\0');
+  std::uint64_t offset = 0;
+  for (;;) {
+    ETCDPP_ASSIGN(const std::size_t n, from.read_at(offset, buffer.data(), buffer.size()));
     if (n == 0) break;
-    ETCDPP_TRY(copy->write_at(offset, base::BytesView(piece).substr(0, n)));
+    const base::BytesView piece = base::BytesView(buffer).substr(0, n);
+    // Preallocated zeros become a hole.
+    if (piece.find_first_not_of('\0') != base::BytesView::npos) ETCDPP_TRY(copy->write_at(offset, piece));
     offset += n;
   }
+  ETCDPP_TRY(copy->truncate(offset));
   return copy->sync_all();
 }
 

@@ -41,6 +41,7 @@ class Preallocator {
 
  private:
   base::Result<Prepared> make();
+  base::Result<Prepared> make_at(const std::string& path);
 
   base::Env& env_;
   const std::string directory_;
