@@ -139,9 +139,9 @@ TEST_CASE("grpc: too large, cut, badly framed and compressed messages") {
     const TestResponse& answer = client.wait(client.request("/t.T/Echo", bytes, extra));
     return answer.grpc_status() + " " + answer.grpc_message();
   };
-  CHECK(body("") == "13 EOF");
-  CHECK(body(std::string("\0\0\0", 3)) == "13 unexpected EOF");
-  CHECK(body(grpc_frame("hello").substr(0, 8)) == "13 unexpected EOF");
+  CHECK(body("") == "2 EOF");
+  CHECK(body(std::string("\0\0\0", 3)) == "2 EOF");
+  CHECK(body(grpc_frame("hello").substr(0, 8)) == "2 unexpected EOF");
   CHECK(body(std::string("\7\0\0\0\1x", 6)) == "13 grpc: received unexpected payload format 7");
   CHECK(body(grpc_frame("x", true)) == "13 grpc: compressed flag set with identity or empty encoding");
   CHECK(body(grpc_frame("not gzip", true), {{"grpc-encoding", "gzip"}}).starts_with("13 grpc: failed to decompress"));

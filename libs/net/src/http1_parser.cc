@@ -42,6 +42,7 @@ Http1Parser::Outcome Http1Parser::parse(std::string_view bytes, std::size_t& use
   const auto hosts = request.count(http::field::host);
   if (hosts > 1 || (hosts == 0 && request.version() >= 11)) {
     refusal_status_ = 400;
+    refusal_reason_ = hosts == 0 ? ": missing required Host header" : ": too many Host headers";
     return Outcome::kRefused;
   }
   return Outcome::kRequest;

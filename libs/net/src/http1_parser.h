@@ -29,6 +29,8 @@ class Http1Parser {
   /// The header is there, the body is not, and the client waits for 100 Continue.
   bool expects_continue() const;
   unsigned refusal_status() const { return refusal_status_; }
+  /// More than the status says, or empty.
+  std::string_view refusal_reason() const { return refusal_reason_; }
   bool keep_alive() const;
   bool http_1_0() const;
   HttpRequest take();
@@ -37,6 +39,7 @@ class Http1Parser {
   struct Beast;
   std::unique_ptr<Beast> beast_;
   unsigned refusal_status_ = 400;
+  std::string_view refusal_reason_;
 };
 
 /// "Not Found" of 404.

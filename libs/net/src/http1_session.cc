@@ -173,7 +173,7 @@ void Http1Session::parse() {
     const auto outcome = parser_->parse(std::string_view(in_).substr(at), used);
     at += used;
     if (outcome == Http1Parser::Outcome::kRefused) {
-      refuse(parser_->refusal_status());
+      refuse(parser_->refusal_status(), parser_->refusal_reason());
       break;
     }
     if (outcome == Http1Parser::Outcome::kMore) {
@@ -191,7 +191,7 @@ void Http1Session::parse() {
     parser_ = std::make_unique<Http1Parser>(limits_.max_http1_header, limits_.max_http1_body);
     continued_ = false;
     if (!split_target(request)) {
-      refuse(400);
+      refuse(400, {});
       break;
     }
     HttpExchangePtr exchange(new Http1Exchange(*this, thread_, std::move(request)));
@@ -204,8 +204,8 @@ void Http1Session::parse() {
   parsing_ = false;
 }
 
-void Http1Session::refuse(unsigned status) {
-  const std::string line = std::to_string(status) + " " + std::string(http_reason(status));
+void Http1Session::refuse(unsigned status, std::string_view reason) {
+  const std::string line = std::to_string(status) + " " + std::string(http_reason(status)) + std::string(reason);
   out_.append("HTTP/1.1 " + line + "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n" + line);
   closing_ = true;
   host_.mark_dirty();
@@ -214,7 +214,9 @@ void Http1Session::refuse(unsigned status) {
 void Http1Session::write_head(unsigned status, const std::vector<std::pair<std::string, std::string>>& headers,
                               std::string_view length_header) {
   out_.append(http_1_0_ ? "HTTP/1.0 " : "HTTP/1.1 ").append(std::to_string(status)).append(" ").append(http_reason(status)).append("\r\n");
-  for (const auto& [name, value] : headers) out_.append(name).append(": ").append(value).append("\r\n");
+  for (const auto* group : {&server_.common_headers(), &headers}) {
+    for (const auto& [name, value] : *group) out_.append(name).append(": ").append(value).append("\r\n");
+  }
   out_.append("Date: ").append(thread_.http_date()).append("\r\n").append(length_header);
   if (!keep_alive_) {
     out_.append("Connection: close\r\n");

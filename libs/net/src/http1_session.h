@@ -35,7 +35,7 @@ class Http1Session final : public Session {
   friend class Http1Exchange;
 
   void parse();
-  void refuse(unsigned status);
+  void refuse(unsigned status, std::string_view reason);
   void write_head(unsigned status, const std::vector<std::pair<std::string, std::string>>& headers, std::string_view length_header);
   /// The current answer is complete.
   void answered();

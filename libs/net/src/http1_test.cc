@@ -35,6 +35,7 @@ struct HttpFixture : TestServer {
       exchange->write(std::string(20, '2'));
       exchange->end();
     });
+    http.add_common_header("Access-Control-Allow-Origin", "*");
     limits.max_http1_header = 2000;
     limits.max_http1_body = 5000;
     start();
@@ -82,6 +83,7 @@ TEST_CASE("http1: requests are answered on the port of gRPC") {
   const std::string unknown = server.ask("GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n");
   CHECK(first_line(unknown) == "HTTP/1.1 404 Not Found");
   CHECK(body_of(unknown) == "404 page not found\n");
+  CHECK(count_of(unknown, "Access-Control-Allow-Origin: *\r\n") == 1);
   CHECK(first_line(server.ask("GET /drop HTTP/1.1\r\nHost: x\r\n\r\n")) == "HTTP/1.1 500 Internal Server Error");
   const std::string head = server.ask("HEAD /echo HTTP/1.1\r\nHost: x\r\n\r\n");
   CHECK(head.find("Content-Length: 13") != std::string::npos);
@@ -156,8 +158,8 @@ TEST_CASE("http1: bad requests get their status and the connection is closed") {
   HttpFixture server;
   const auto status = [&](const std::string& bytes) { return first_line(server.ask(bytes, true)); };
   CHECK(status("NONSENSE\r\n\r\n") == "HTTP/1.1 400 Bad Request");
-  CHECK(status("GET /echo HTTP/1.1\r\n\r\n") == "HTTP/1.1 400 Bad Request");
-  CHECK(status("GET /echo HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n") == "HTTP/1.1 400 Bad Request");
+  CHECK(body_of(server.ask("GET /echo HTTP/1.1\r\n\r\n", true)) == "400 Bad Request: missing required Host header");
+  CHECK(status("GET /echo HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n") == "HTTP/1.1 400 Bad Request: too many Host headers");
   CHECK(status("GET /echo HTTP/9.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 "));
   CHECK(status("GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n") == "HTTP/1.1 400 Bad Request");
   CHECK(status("GET /echo HTTP/1.1\r\nHost: a\r\nX: " + std::string(3000, 'x') + "\r\n\r\n") == "HTTP/1.1 431 Request Header Fields Too Large");

@@ -360,8 +360,9 @@ void Http2Call::handle_end() {
   if (std::exchange(end_handled_, true) || finish_requested_ || method_ == nullptr) return;
   if (method_->kind != MethodKind::kBidiStream) {
     if (dispatched_) return;
-    if (prefix_have_ > 0) return fail_receive(StatusCode::kInternal, "unexpected EOF");
-    return fail_receive(StatusCode::kInternal, "EOF");
+    // grpc-go's codes: it reads a unary message itself, a stream's in the handler.
+    const StatusCode code = method_->kind == MethodKind::kUnary ? StatusCode::kUnknown : StatusCode::kInternal;
+    return fail_receive(code, prefix_have_ == sizeof prefix_ ? "unexpected EOF" : "EOF");
   }
   if (prefix_have_ > 0) return fail_receive(StatusCode::kInternal, "unexpected EOF");
   if (stream_) stream_->on_half_close();

@@ -74,9 +74,13 @@ using HttpHandler = std::function<void(HttpExchangePtr exchange)>;
 class HttpServer {
  public:
   void handle(std::string path, HttpHandler handler);
+  /// Goes with every answer, also 404 (etcd's Access-Control-Allow-* headers).
+  void add_common_header(std::string name, std::string value) { common_headers_.emplace_back(std::move(name), std::move(value)); }
   const HttpHandler& find(std::string_view path) const;
+  const std::vector<std::pair<std::string, std::string>>& common_headers() const { return common_headers_; }
 
  private:
+  std::vector<std::pair<std::string, std::string>> common_headers_;
   std::vector<std::pair<std::string, HttpHandler>> exact_;
   std::vector<std::pair<std::string, HttpHandler>> prefixes_;  // longest first
 };
