@@ -1,5 +1,7 @@
 #include "member.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include <etcdpp/config/zap_logger.h>
@@ -21,8 +23,11 @@ constexpr std::string_view kClusterVersion = "3.7.0";
 constexpr base::Duration kLeaseCheckInterval = std::chrono::milliseconds(500);
 constexpr std::size_t kMaxRevocationsPerCheck = 5000;
 
-raft::Config raft_config(const config::Config& c, std::uint64_t id, raft::Storage& storage, base::Logger& logger, std::uint64_t seed) {
+raft::Config raft_config(const config::Config& c, std::uint64_t id, raft::MemoryStorage& storage, base::Logger& logger,
+                         std::uint64_t seed, std::uint64_t consistent_index) {
   raft::Config config;
+  // What the database has need not be handed out again; the log's commit index may be older than it (a crash forgets it).
+  if (consistent_index >= storage.first_index()) config.applied = std::min(consistent_index, storage.hard_state().commit);
   config.id = id;
   config.storage = &storage;
   config.logger = &logger;
@@ -102,7 +107,7 @@ base::Result<> Member::assemble(Bootstrapped boot) {
   if (boot_.fresh) put_fresh_auth_revision(backend);
 
   raft_logger_ = std::make_unique<config::NamedLogger>(options_.logger, "raft");
-  ETCDPP_ASSIGN(raft::RawNode raw, raft::RawNode::create(raft_config(config, boot_.member_id, *boot_.raft_storage, *raft_logger_, options_.seed)));
+  ETCDPP_ASSIGN(raft::RawNode raw, raft::RawNode::create(raft_config(config, boot_.member_id, *boot_.raft_storage, *raft_logger_, options_.seed, applied)));
   if (!boot_.bootstrap_peers.empty()) ETCDPP_TRY(raw.bootstrap(boot_.bootstrap_peers));
 
   RaftLoop::Ports raft_ports{*this, waiters_, *read_indexer_, state_, failure_, options_.logger, options_.clock,
@@ -189,6 +194,24 @@ void Member::stop() {
     for (Waiter& waiter : waiters_.take_all()) loop.answers().answer(std::move(waiter), base::Error(Errc::kStopped));
     read_indexer_->fail_all(base::Error(Errc::kStopped), loop.answers());
   });
+}
+
+void Member::close() {
+  const auto done = [this](const auto& result, std::string_view what) {
+    if (!result) failure_.report(what, result.error());
+    return result.has_value();
+  };
+  while (!failure_.failed()) {
+    bool did = step_core();
+    const auto logged = wal_loop_->step();
+    if (!done(logged, "write-ahead log failed")) return;
+    did |= *logged;
+    did |= boot_.backend->freeze();
+    const auto committed = commit_loop().step();
+    if (!done(committed, "database commit failed")) return;
+    if (!did && !*committed) break;
+  }
+  if (!failure_.failed()) done(wal_loop_->log().close(), "write-ahead log failed");
 }
 
 void Member::led_first_entry(std::uint64_t) {

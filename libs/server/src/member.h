@@ -79,6 +79,9 @@ class Member final : private PeerMessages {
   void tick();
   /// Waiting requests fail with kStopped.
   void stop();
+  /// After the loops have ended: what is in the log is applied, what is applied is committed, and the log is closed, so
+  /// that the next start has nothing to catch up with.
+  void close();
 
   RaftLoop& raft_loop() { return *raft_loop_; }
   WalLoop& wal_loop() { return *wal_loop_; }

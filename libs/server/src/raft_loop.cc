@@ -1,6 +1,8 @@
 // Hops 5, 6 and 9 of a Put: see docs/LIFE_OF_A_PUT.md.
 #include "raft_loop.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include <etcdpp/base/bytes.h>
@@ -119,6 +121,8 @@ base::Result<raft::ConfState> RaftLoop::apply_conf_change(const raft::ConfChange
 }
 
 void RaftLoop::compact_log(std::uint64_t index, std::uint64_t catchup) {
+  // Behind what raft has been told: after a restart it hands out entries again that the database has.
+  index = std::min(index, node_.raw().applied());
   if (index <= catchup) return;
   const std::uint64_t to = index - catchup;
   if (to <= compacted_to_ || to < storage_->first_index()) return;

@@ -135,9 +135,7 @@ void Threads::stop() {
   member_.commit_loop().stop();
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
-  // What was accepted and not yet applied is in the log; what was applied goes into the database, to make the next start short.
-  while (!member_.failure().failed() && (member_.step_core() || step_wal())) {
-  }
+  member_.close();
 }
 
 }  // namespace etcdpp::server

@@ -49,6 +49,11 @@ func (p *pair) ask(label string, request Request, rename func(subject, reference
 	reference = request.Send(ctx, p.referenceConn)
 	subject := <-answers
 	if rename != nil {
+		// Names are given by first appearance, so the order comes first.
+		if subject.Err == nil && reference.Err == nil {
+			ties(request, subject)
+			ties(request, reference)
+		}
 		rename(subject, reference)
 	}
 	// Equal changes the messages; what is learnt is what was answered.

@@ -40,6 +40,16 @@ func Equal(request Request, subject, reference Answer) bool {
 	return proto.Equal(subject.Message, reference.Message)
 }
 
+// ties puts keys that sort alike into one order.
+func ties(request Request, answer Answer) {
+	switch m := answer.Message.(type) {
+	case *pb.RangeResponse:
+		sortTies(request.Message.(*pb.RangeRequest), m)
+	case *pb.TxnResponse:
+		txnTies(request.Message.(*pb.TxnRequest), m)
+	}
+}
+
 func normalise(request, answer proto.Message) {
 	headers(answer.ProtoReflect())
 	switch m := answer.(type) {
