@@ -153,7 +153,7 @@ enum class MessageType : std::int32_t {
 inline constexpr std::int32_t kLastMessageType = 23;
 
 /// Anything one node says to another, or to its own storage. Which fields mean something depends on the type
-/// (peer protocol: docs/formats/peer.md); the others are zero.
+/// (the peer protocol); the others are zero.
 struct Message {
   MessageType type = MessageType::kHup;
   NodeId to = kNone;
