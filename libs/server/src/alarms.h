@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <set>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -9,6 +10,14 @@ namespace etcdpp::server {
 
 /// Alarm kinds by their wire numbers; unknown ones are kept as given.
 enum class AlarmKind : int { kNone = 0, kNoSpace = 1, kCorrupt = 2 };
+
+inline std::string_view alarm_name(AlarmKind kind) {
+  switch (kind) {
+    case AlarmKind::kNoSpace: return "NOSPACE";
+    case AlarmKind::kCorrupt: return "CORRUPT";
+    default: return "UNKNOWN";
+  }
+}
 
 /// An alarm raised by or for a member.
 struct Alarm {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include <etcdpp/config/identity.h>
 
 #include "errc.h"
@@ -30,6 +32,11 @@ raft::ConfState conf_state_of(const Membership& membership) {
   raft::ConfState state;
   for (const auto& [id, member] : membership.members()) (member.is_learner ? state.learners : state.voters).push_back(id);
   return state;
+}
+
+std::string parent_of(const std::string& path) {
+  const std::string parent = std::filesystem::path(path + "/.").parent_path().parent_path().string();
+  return parent.empty() ? "." : parent;
 }
 
 /// The first bytes of a new cluster: ids, an empty log that names them, an empty database.
@@ -111,8 +118,14 @@ base::Result<Bootstrapped> restart(const BootstrapOptions& o) {
 }  // namespace
 
 base::Result<Bootstrapped> bootstrap(const BootstrapOptions& options) {
-  ETCDPP_TRY(options.env.make_directories(options.config.effective_data_dir()));
-  ETCDPP_TRY(options.env.make_directories(options.config.snap_dir()));
+  base::Env& env = options.env;
+  const std::string data_dir = options.config.effective_data_dir();
+  ETCDPP_TRY(env.make_directories(data_dir));
+  ETCDPP_TRY(env.make_directories(options.config.snap_dir()));
+  // Their names too must outlive a power loss, whoever made them: what is promised in a file is promised on its path.
+  ETCDPP_TRY(env.sync_directory(parent_of(data_dir)));
+  ETCDPP_TRY(env.sync_directory(data_dir));
+  ETCDPP_TRY(env.sync_directory(options.config.member_dir()));
   if (wal::exists(options.env, options.config.effective_wal_dir())) return restart(options);
   return begin_new(options);
 }

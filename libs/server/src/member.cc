@@ -42,8 +42,9 @@ raft::Config raft_config(const config::Config& c, std::uint64_t id, raft::Memory
 
 }  // namespace
 
-Member::Member(Options options)
+Member::Member(Options options, std::unique_ptr<MemberMetrics> metrics)
     : options_(std::move(options)),
+      metrics_(std::move(metrics)),
       failure_(options_.logger, options_.on_failure),
       quota_(options_.config.effective_quota_bytes()),
       executor_(options_.clock) {}
@@ -52,13 +53,15 @@ Member::~Member() = default;
 
 base::Result<std::unique_ptr<Member>> Member::open(Options options) {
   BootstrapOptions boot_options{options.config, options.env, options.clock, options.logger, {}};
+  boot_options.wal.segment_size = options.wal_segment_size;
   boot_options.wal.unsafe_no_fsync = options.config.unsafe_no_fsync;
   boot_options.wal.logger = &options.logger;
   boot_options.wal.clock = &options.clock;
-  boot_options.wal.on_sync = options.on_wal_sync;
-  boot_options.wal.on_write = options.on_wal_write;
+  auto metrics = std::make_unique<MemberMetrics>();
+  boot_options.wal.on_sync = [&m = *metrics](base::Duration took) { m.wal_sync.observe(took); };
+  boot_options.wal.on_write = [&m = *metrics](std::size_t bytes) { m.wal_bytes.add(bytes); };
   ETCDPP_ASSIGN(Bootstrapped boot, bootstrap(boot_options));
-  std::unique_ptr<Member> member(new Member(std::move(options)));
+  std::unique_ptr<Member> member(new Member(std::move(options), std::move(metrics)));
   ETCDPP_TRY(member->assemble(std::move(boot)));
   return member;
 }
@@ -95,7 +98,11 @@ base::Result<> Member::assemble(Bootstrapped boot) {
   options_.logger.info("kvstore restored", {{"current-rev", store_->revision()}});
   backend.commit_loop().set_deletion_source(&store_->compaction());
   backend.commit_loop().set_listener({
-      .on_commit = [this](const backend::Commit&) { options_.wake_core(); },
+      .on_commit =
+          [this](const backend::Commit& commit) {
+            committed(commit);
+            options_.wake_core();
+          },
       .on_space =
           [this](bool has_space) {
             if (has_space) return;
@@ -104,7 +111,9 @@ base::Result<> Member::assemble(Bootstrapped boot) {
             options_.wake_core();
           },
   });
-  if (boot_.fresh) put_fresh_auth_revision(backend);
+  seen_compaction_ = store_->compaction().finished_revision();
+  // With the first entry, also when the first life of the member ended before its first commit.
+  if (applied == 0) put_fresh_auth_revision(backend);
 
   raft_logger_ = std::make_unique<config::NamedLogger>(options_.logger, "raft");
   ETCDPP_ASSIGN(raft::RawNode raw, raft::RawNode::create(raft_config(config, boot_.member_id, *boot_.raft_storage, *raft_logger_, options_.seed, applied)));
@@ -117,7 +126,7 @@ base::Result<> Member::assemble(Bootstrapped boot) {
                                          Proposer::Limits{config.max_request_bytes, config.request_timeout(), config.heartbeat_interval});
 
   ApplyState apply_state{*store_, *lessor_, backend, boot_.rows.membership, *membership_rows_, boot_.rows.alarms, quota_,
-                         options_.clock, options_.logger, boot_.member_id, static_cast<std::size_t>(config.max_learners)};
+                         options_.clock, options_.logger, *metrics_, boot_.member_id, static_cast<std::size_t>(config.max_learners)};
   ApplyLoop::Ports apply_ports{
       .raft = *raft_loop_,
       .waiters = waiters_,
@@ -168,6 +177,7 @@ void Member::expire(ApplyLoop& loop) {
   ++ticks_;
   const base::Instant now = options_.clock.now();
   for (Waiter& waiter : waiters_.take_expired(now)) {
+    state_.proposals_failed.fetch_add(1, std::memory_order_relaxed);
     const base::Error why = proposer_->timeout_error(waiter.deadline - options_.config.request_timeout());
     loop.answers().answer(std::move(waiter), why);
   }
@@ -185,6 +195,7 @@ void Member::expire_leases(ApplyLoop& loop) {
     if (!raft_loop_->propose(request_id, raft::EntryType::kNormal,
                              encode_request(RequestField::kLeaseRevoke, request.SerializeAsString(), {.id = request_id}), 1))
       return;  // comes again after the recheck interval
+    metrics_->leases_expired.add(1);
   }
 }
 
@@ -267,6 +278,15 @@ void Member::raise_no_space(std::move_only_function<void()> then) {
   proposer_->propose(
       RequestField::kAlarm, request.SerializeAsString(),
       [then = std::move(then)](base::Result<ResponseMessage>) mutable { then(); }, executor_);
+}
+
+void Member::committed(const backend::Commit& commit) {
+  metrics_->backend_commit.observe(commit.duration);
+  metrics_->compacted_rows.add(commit.deleted_rows);
+  const std::int64_t finished = store_->compaction().finished_revision();
+  if (finished == seen_compaction_) return;
+  seen_compaction_ = finished;
+  metrics_->last_compaction_seconds.store(options_.clock.wall_milliseconds() / 1000, std::memory_order_relaxed);
 }
 
 void Member::snapshot_if_due() {

@@ -18,6 +18,7 @@
 #include "cluster_rows.h"
 #include "failure.h"
 #include "member_state.h"
+#include "metrics/member_metrics.h"
 #include "proposer.h"
 #include "raft_loop.h"
 #include "read_indexer.h"
@@ -64,9 +65,8 @@ class Member final : private PeerMessages {
     std::function<void()> wake_commit;
     /// Published: clients may be served.
     std::function<void()> on_ready;
-    /// Measures of the log, see wal::Options.
-    std::function<void(base::Duration)> on_wal_sync;
-    std::function<void(std::size_t)> on_wal_write;
+    /// Small ones in tests and in the simulator.
+    std::uint64_t wal_segment_size = wal::kSegmentSize;
   };
 
   /// A new member, or the one that the data directory holds. One-line refusals that say what to do.
@@ -93,6 +93,8 @@ class Member final : private PeerMessages {
 
   // For services.
   const MemberState& state() const { return state_; }
+  MemberMetrics& metrics() { return *metrics_; }
+  std::size_t pending_proposals() const { return waiters_.size(); }
   Proposer& proposer() { return *proposer_; }
   ReadIndexer& read_indexer() { return *read_indexer_; }
   const mvcc::Views& views() const { return store_->views(); }
@@ -111,7 +113,7 @@ class Member final : private PeerMessages {
   void raise_no_space(std::move_only_function<void()> then);
 
  private:
-  explicit Member(Options options);
+  Member(Options options, std::unique_ptr<MemberMetrics> metrics);
   base::Result<> assemble(Bootstrapped boot);
   void send(std::vector<raft::Message> messages) override;
   void led_first_entry(std::uint64_t term);
@@ -120,8 +122,10 @@ class Member final : private PeerMessages {
   void expire(ApplyLoop& loop);
   void expire_leases(ApplyLoop& loop);
   void snapshot_if_due();
+  void committed(const backend::Commit& commit);
 
   const Options options_;
+  const std::unique_ptr<MemberMetrics> metrics_;
   Failure failure_;
   MemberState state_;
   std::unique_ptr<base::Logger> raft_logger_;
@@ -141,6 +145,9 @@ class Member final : private PeerMessages {
   std::unique_ptr<mvcc::Store> store_;
   std::unique_ptr<ApplyLoop> apply_loop_;
   std::unique_ptr<WalLoop> wal_loop_;
+
+  // The commit loop's.
+  std::int64_t seen_compaction_ = -1;
 
   // The core's.
   std::uint64_t disk_snapshot_index_ = 0;

@@ -13,6 +13,7 @@
 
 #include "http/endpoints.h"
 #include "member.h"
+#include "metrics/metrics_page.h"
 #include "reader_pool.h"
 #include "rpc/cluster_service.h"
 #include "rpc/interceptors.h"
@@ -55,12 +56,15 @@ class Server::Running {
 
  private:
   base::Result<> bind_listeners();
+  void add_services(std::uint64_t seed);
   void serve();
 
   const config::Config& config_;
   base::Logger& logger_;
   net::GrpcServer grpc_;
   net::HttpServer http_;
+  net::HttpServer monitoring_;
+  ClientVersions client_versions_;
   net::IoThreads io_;
   std::unique_ptr<Member> member_;
   ReaderPool readers_;
@@ -69,21 +73,25 @@ class Server::Running {
   std::unique_ptr<WatchService> watch_;
   std::unique_ptr<ClusterService> cluster_;
   std::unique_ptr<MaintenanceService> maintenance_;
+  std::unique_ptr<GrpcMetrics> grpc_metrics_;
+  std::unique_ptr<MetricsPage> metrics_page_;
   std::unique_ptr<Threads> threads_;
   std::vector<std::unique_ptr<net::Listener>> listeners_;
+  std::vector<std::unique_ptr<net::Listener>> monitoring_listeners_;
   std::atomic<bool> stopped_{false};
 };
 
 base::Result<> Server::Running::bind_listeners() {
   const net::Limits limits = limits_of(config_);
   const bool split = !config_.listen_client_http_urls.empty();
-  const auto open = [&](const config::Url& url, net::Protocols protocols) -> base::Result<> {
+  const auto open = [&](const config::Url& url, net::Protocols protocols, auto& listeners) -> base::Result<> {
     ETCDPP_ASSIGN(auto listener, net::Listener::open(url.text(), io_, protocols, limits, logger_));
-    listeners_.push_back(std::move(listener));
+    listeners.push_back(std::move(listener));
     return {};
   };
-  for (const config::Url& url : config_.listen_client_urls) ETCDPP_TRY(open(url, {&grpc_, split ? nullptr : &http_}));
-  for (const config::Url& url : config_.listen_client_http_urls) ETCDPP_TRY(open(url, {nullptr, &http_}));
+  for (const config::Url& url : config_.listen_client_urls) ETCDPP_TRY(open(url, {&grpc_, split ? nullptr : &http_}, listeners_));
+  for (const config::Url& url : config_.listen_client_http_urls) ETCDPP_TRY(open(url, {nullptr, &http_}, listeners_));
+  for (const config::Url& url : config_.listen_metrics_urls) ETCDPP_TRY(open(url, {nullptr, &monitoring_}, monitoring_listeners_));
   return {};
 }
 
@@ -101,26 +109,36 @@ base::Result<> Server::Running::start(base::Env& env, const base::Clock& clock, 
                              .wake_core = [this] { if (threads_) threads_->wake_core(); },
                              .wake_commit = [this] { member_->commit_loop().wake(); },
                              .on_ready = [this] { serve(); },
-                             .on_wal_sync = {},
-                             .on_wal_write = {},
                          }));
+  add_services(seed);
+  threads_ = std::make_unique<Threads>(*member_, io_, *watch_, readers_);
+  threads_->start();
+  for (const auto& listener : monitoring_listeners_) {
+    listener->start();
+    logger_.info("serving metrics", {{"address", listener->address()}});
+  }
+  threads_->wake_core();
+  return {};
+}
+
+void Server::Running::add_services(std::uint64_t seed) {
   kv_ = std::make_unique<KvService>(*member_);
   lease_ = std::make_unique<LeaseService>(*member_);
   watch_ = std::make_unique<WatchService>(*member_, seed + 1);
   cluster_ = std::make_unique<ClusterService>(*member_);
   maintenance_ = std::make_unique<MaintenanceService>(*member_, readers_);
   for (unsigned i = 0; i < io_.size(); ++i) watch_->add_thread(io_[i]);
-  add_interceptors(grpc_, *member_);
+  add_interceptors(grpc_, *member_, client_versions_);
   kv_->add_to(grpc_);
   lease_->add_to(grpc_);
   watch_->add_to(grpc_);
   cluster_->add_to(grpc_);
   maintenance_->add_to(grpc_);
-  add_endpoints(http_, *member_);
-  threads_ = std::make_unique<Threads>(*member_, io_, *watch_, readers_);
-  threads_->start();
-  threads_->wake_core();
-  return {};
+  grpc_metrics_ = std::make_unique<GrpcMetrics>(grpc_, io_.size());
+  grpc_.set_observer(grpc_metrics_.get());
+  metrics_page_ = std::make_unique<MetricsPage>(*member_, *watch_, *grpc_metrics_, client_versions_);
+  add_endpoints(http_, *member_, *metrics_page_, readers_);
+  add_monitoring_endpoints(monitoring_, *member_, *metrics_page_, readers_);
 }
 
 void Server::Running::serve() {
@@ -135,9 +153,11 @@ void Server::Running::serve() {
 void Server::Running::stop() {
   if (stopped_.exchange(true)) return;
   logger_.info("closing etcd server", {{"name", config_.name}, {"data-dir", config_.effective_data_dir()}});
-  for (const auto& listener : listeners_) listener->drain();
-  for (const auto& listener : listeners_) listener->stop(kDrainTime);
-  listeners_.clear();
+  for (auto* listeners : {&listeners_, &monitoring_listeners_}) {
+    for (const auto& listener : *listeners) listener->drain();
+    for (const auto& listener : *listeners) listener->stop(kDrainTime);
+    listeners->clear();
+  }
   if (threads_) threads_->stop();
   logger_.info("closed etcd server", {{"name", config_.name}, {"data-dir", config_.effective_data_dir()}});
 }

@@ -1,6 +1,7 @@
 #include "applier.h"
 
 #include <optional>
+#include <utility>
 
 #include "../errc.h"
 #include "requests.h"
@@ -51,6 +52,7 @@ Applied Applier::apply(const InternalRaftRequest& request, std::uint64_t entry_i
   if (auto refused = refused_by_auth(state_, request)) return {base::Result<ResponseMessage>(*std::move(refused)), false};
   const bool space = state_.quota.available(state_.backend.sizes().quota, cost(request));
   Applied applied = dispatch(request, entry_index, answered);
+  state_.metrics.count(std::exchange(state_.done, {}));
   if (!space && applied.response) applied.response = base::Error(Errc::kNoSpace);
   return applied;
 }

@@ -9,6 +9,7 @@
 #include "../alarms.h"
 #include "../member_state.h"
 #include "../membership.h"
+#include "../metrics/member_metrics.h"
 #include "../waiters.h"
 #include "quota.h"
 
@@ -25,8 +26,11 @@ struct ApplyState {
   const Quota& quota;
   const base::Clock& clock;
   base::Logger& logger;
+  MemberMetrics& metrics;
   std::uint64_t local_member_id = 0;
   std::size_t max_learners = 1;
+  /// What the entry being applied did to the store.
+  Operations done{};
 };
 
 /// What an entry came to. A request that failed has moved the consistent index all the same.

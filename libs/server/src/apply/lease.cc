@@ -4,6 +4,8 @@ namespace etcdpp::server {
 
 base::Result<ResponseMessage> apply_lease_grant(ApplyState& state, const etcdserverpb::LeaseGrantRequest& request) {
   ETCDPP_ASSIGN(const std::int64_t ttl, state.lessor.grant(request.id(), request.ttl(), state.clock.now()));
+  state.metrics.leases_granted.add(1);
+  state.metrics.lease_ttl.observe(static_cast<double>(ttl));
   auto response = std::make_unique<etcdserverpb::LeaseGrantResponse>();
   response->set_id(request.id());
   response->set_ttl(ttl);
@@ -17,7 +19,9 @@ base::Result<ResponseMessage> apply_lease_revoke(ApplyState& state, const etcdse
     mvcc::WriteTxn txn(state.store);
     for (const base::Bytes& key : keys) txn.delete_range(mvcc::KeyRange::single(key));
     txn.end();
+    state.done.deletes += keys.size();
   }
+  state.metrics.leases_revoked.add(1);
   auto response = std::make_unique<etcdserverpb::LeaseRevokeResponse>();
   response->mutable_header()->set_revision(state.store.revision());
   return ResponseMessage(std::move(response));

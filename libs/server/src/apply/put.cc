@@ -14,12 +14,13 @@ base::Result<> check_put(ApplyState& state, const etcdserverpb::PutRequest& requ
   return {};
 }
 
-base::Result<> put_in_txn(ApplyState&, mvcc::WriteTxn& txn, const etcdserverpb::PutRequest& request,
+base::Result<> put_in_txn(ApplyState& state, mvcc::WriteTxn& txn, const etcdserverpb::PutRequest& request,
                           etcdserverpb::PutResponse& response) {
   base::Bytes kept_value;
   base::BytesView value = request.value();
   std::int64_t lease = request.lease();
   if (request.prev_kv() || request.ignore_value() || request.ignore_lease()) {
+    ++state.done.ranges;
     ETCDPP_ASSIGN(const mvcc::RangeReader reader, txn.reader());
     ETCDPP_ASSIGN(const auto row, reader.get(request.key(), txn.revision()));
     if (row) {
@@ -31,6 +32,8 @@ base::Result<> put_in_txn(ApplyState&, mvcc::WriteTxn& txn, const etcdserverpb::
     }
   }
   txn.put(request.key(), value, lease);
+  ++state.done.puts;
+  state.done.put_bytes += request.key().size() + value.size();
   response.mutable_header()->set_revision(txn.revision());
   return {};
 }

@@ -34,7 +34,7 @@ void apply_member_attributes(ApplyState& state, const membershippb::ClusterMembe
 /// The parts of a transaction that share its WriteTxn.
 base::Result<> put_in_txn(ApplyState& state, mvcc::WriteTxn& txn, const etcdserverpb::PutRequest& request,
                           etcdserverpb::PutResponse& response);
-base::Result<> delete_in_txn(mvcc::WriteTxn& txn, const etcdserverpb::DeleteRangeRequest& request,
+base::Result<> delete_in_txn(ApplyState& state, mvcc::WriteTxn& txn, const etcdserverpb::DeleteRangeRequest& request,
                              etcdserverpb::DeleteRangeResponse& response);
 /// Whether a put can be applied to the state as it is: its lease exists, and its key where the request leans on it.
 base::Result<> check_put(ApplyState& state, const etcdserverpb::PutRequest& request);

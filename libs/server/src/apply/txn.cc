@@ -118,6 +118,7 @@ base::Result<> run_path(ApplyState& state, mvcc::WriteTxn& write, const TxnReque
       case RequestOp::kRequestRange: {
         auto& range = *answer.mutable_response_range();
         if (!answered) break;
+        ++state.done.ranges;
         ETCDPP_ASSIGN(const mvcc::RangeReader reader, write.reader());
         ETCDPP_ASSIGN(const RangeSelection selection, select_range(reader, op.request_range()));
         ETCDPP_TRY(fill_response(selection, range));
@@ -128,7 +129,7 @@ base::Result<> run_path(ApplyState& state, mvcc::WriteTxn& write, const TxnReque
         ETCDPP_TRY(put_in_txn(state, write, op.request_put(), *answer.mutable_response_put()));
         break;
       case RequestOp::kRequestDeleteRange:
-        ETCDPP_TRY(delete_in_txn(write, op.request_delete_range(), *answer.mutable_response_delete_range()));
+        ETCDPP_TRY(delete_in_txn(state, write, op.request_delete_range(), *answer.mutable_response_delete_range()));
         break;
       case RequestOp::kRequestTxn: {
         auto& nested = *answer.mutable_response_txn();

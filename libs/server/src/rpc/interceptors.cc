@@ -32,10 +32,11 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
-void add_interceptors(net::GrpcServer& server, const Member& member) {
-  server.add_interceptor([](net::GrpcCall& call) -> net::Status {
+void add_interceptors(net::GrpcServer& server, const Member& member, ClientVersions& versions) {
+  server.add_interceptor([&versions](net::GrpcCall& call) -> net::Status {
     const std::string_view version = call.metadata("client-api-version");
     if (!version.empty() && !is_utf8(version)) return status_of(base::Error(Errc::kInvalidClientApiVersion));
+    versions.count(version, call.method().kind != net::MethodKind::kUnary);
     return {};
   });
   server.add_interceptor([&member](net::GrpcCall& call) -> net::Status {

@@ -36,6 +36,7 @@ void KvService::range(net::CallRef call, std::string_view message) {
 void KvService::answer_range(net::GrpcCall& call, const etcdserverpb::RangeRequest& request) {
   auto reader = mvcc::RangeReader::open(member_.views());
   if (!reader) return refuse(call, reader.error());
+  member_.metrics().ranges.add();
   if (is_plain(request) && !request.range_end().empty()) {
     // Possibly long: its length is known from the index, its rows leave under flow control.
     const bool streamed = RangeProducer::answer(member_, call, request, *reader, [this](std::int64_t revision, std::string& out) {
@@ -113,6 +114,7 @@ void KvService::answer_txn(net::GrpcCall& call, const etcdserverpb::TxnRequest& 
     if (is_fatal(done.error())) member_.failure().report("database cannot be read", done.error());
     return refuse(call, done.error());
   }
+  member_.metrics().count({.ranges = static_cast<std::uint64_t>(response.responses_size())});
   complete(*response.mutable_header());
   reply(call, response);
 }

@@ -69,7 +69,9 @@ class KeepAliveStream final : public net::GrpcStream {
       return answer(renewed.error());
     }
     switch (renewed->outcome) {
-      case lease::Lessor::Renewal::kRenewed: return answer(renewed->ttl_seconds);
+      case lease::Lessor::Renewal::kRenewed:
+        loop.state().metrics.leases_renewed.add(1);
+        return answer(renewed->ttl_seconds);
       case lease::Lessor::Renewal::kExpired:
         return loop.when_revoked(id, [answer](ApplyLoop&) mutable { answer(0); });
       case lease::Lessor::Renewal::kCheckpointFirst: return answer(renewed->ttl_seconds);

@@ -50,6 +50,7 @@ bool RangeStream::send_chunk() {
     const std::int64_t left = request_.limit() > 0 ? std::min(chunk_keys_, request_.limit() - sent_) : chunk_keys_;
     chunk.set_limit(request_.limit() < 0 ? 0 : left);
     selection = select_range(*reader, chunk);
+    member_.metrics().ranges.add();
   } else {
     selection = reader.error();
   }

@@ -29,6 +29,7 @@ class HubThread final : public mvcc::EventLog::Listener, public mvcc::WatchStore
 
   void step() {
     if (hub_.step(thread_.now())) schedule();
+    note_stats();
   }
   void schedule() {
     if (scheduled_.exchange(true)) return;
@@ -36,6 +37,19 @@ class HubThread final : public mvcc::EventLog::Listener, public mvcc::WatchStore
       scheduled_ = false;
       step();
     });
+  }
+  /// Shows what the hub holds to other threads.
+  void note_stats() {
+    streams_.store(hub_.streams(), std::memory_order_relaxed);
+    watchers_.store(hub_.watchers(), std::memory_order_relaxed);
+    lagging_.store(hub_.lagging(), std::memory_order_relaxed);
+    events_sent_.store(hub_.events_sent(), std::memory_order_relaxed);
+  }
+  void add_to(WatchStats& stats) const {
+    stats.streams += streams_.load(std::memory_order_relaxed);
+    stats.watchers += watchers_.load(std::memory_order_relaxed);
+    stats.lagging += lagging_.load(std::memory_order_relaxed);
+    stats.events_sent += events_sent_.load(std::memory_order_relaxed);
   }
   void answer(mvcc::HistoryBatch batch) {
     thread_.post([this, batch = std::move(batch)]() mutable {
@@ -72,6 +86,7 @@ class HubThread final : public mvcc::EventLog::Listener, public mvcc::WatchStore
   net::Executor& thread_;
   mvcc::WatchHub hub_;
   std::atomic<bool> scheduled_{false};
+  std::atomic<std::uint64_t> streams_{0}, watchers_{0}, lagging_{0}, events_sent_{0};
 };
 
 /// One Watch call.
@@ -83,10 +98,12 @@ class WatchStream final : public net::GrpcStream, private mvcc::WatchSink {
       hub_.hub().on_room(*stream_);
       hub_.schedule();
     });
+    hub_.note_stats();
   }
   ~WatchStream() override {
     call_.set_on_writable(0, {});
     hub_.hub().close(*stream_);
+    hub_.note_stats();
   }
 
   void on_message(std::string_view message) override {
@@ -162,6 +179,12 @@ void WatchService::add_to(net::GrpcServer& server) {
   server.bidi_stream("/etcdserverpb.Watch/Watch", [this](net::GrpcCall& call) {
     return std::make_unique<WatchStream>(*this, call, *hubs_.at(&call.executor()));
   });
+}
+
+WatchStats WatchService::stats() const {
+  WatchStats stats;
+  for (const auto& [thread, hub] : hubs_) hub->add_to(stats);
+  return stats;
 }
 
 void WatchService::tick() {

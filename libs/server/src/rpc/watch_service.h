@@ -16,6 +16,14 @@ namespace etcdpp::server {
 
 class HubThread;
 
+/// How many of what the hubs of all threads hold; each number exact at some moment.
+struct WatchStats {
+  std::uint64_t streams = 0;
+  std::uint64_t watchers = 0;
+  std::uint64_t lagging = 0;
+  std::uint64_t events_sent = 0;
+};
+
 /// A question for past revisions, from a hub to the history loop.
 struct HistoryRequest {
   HubThread* hub;
@@ -53,6 +61,8 @@ class WatchService : public Service {
   /// Lets hubs send progress that is due; every 100 ms, from any thread.
   void tick();
   HistoryLoop& history_loop() { return history_loop_; }
+  /// From any thread.
+  WatchStats stats() const;
 
  private:
   friend class WatchStream;

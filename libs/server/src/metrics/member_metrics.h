@@ -1,0 +1,50 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "counter.h"
+#include "histogram.h"
+
+namespace etcdpp::server {
+
+/// Operations of one read or write of the store, as etcd counts them: a prev_kv is a range too.
+struct Operations {
+  std::uint64_t ranges = 0;
+  std::uint64_t puts = 0;
+  std::uint64_t deletes = 0;
+  std::uint64_t put_bytes = 0;
+};
+
+/// What a member counts while it works. Everything that can be looked up instead is looked up when somebody asks
+/// (MetricsPage).
+///
+/// Threads: any; the parts that one loop alone writes are OwnedCounter.
+struct MemberMetrics {
+  // The log's.
+  Histogram wal_sync{exponential_bounds(0.001, 2, 14)};
+  OwnedCounter wal_bytes;
+
+  // The commit loop's.
+  Histogram backend_commit{exponential_bounds(0.001, 2, 14)};
+  OwnedCounter compacted_rows;
+  std::atomic<std::int64_t> last_compaction_seconds{0};
+
+  // Everybody's who reads or writes the store.
+  Counter ranges, puts, deletes, txns, put_bytes;
+  void count(const Operations& done) {
+    if (done.ranges != 0) ranges.add(done.ranges);
+    if (done.puts != 0) puts.add(done.puts);
+    if (done.deletes != 0) deletes.add(done.deletes);
+    if (done.put_bytes != 0) put_bytes.add(done.put_bytes);
+    if (done.ranges + done.puts + done.deletes > 1) txns.add();
+  }
+
+  // The apply loop's.
+  OwnedCounter leases_granted, leases_renewed, leases_revoked, leases_expired;
+  Histogram lease_ttl{exponential_bounds(1, 2, 24)};
+
+  Counter health_successes, health_failures;
+};
+
+}  // namespace etcdpp::server

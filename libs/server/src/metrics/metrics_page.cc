@@ -1,0 +1,135 @@
+#include "metrics_page.h"
+
+#include <algorithm>
+
+#include <etcdpp/base/bytes.h>
+
+#include "../member.h"
+#include "../rpc/watch_service.h"
+#include "process_stats.h"
+
+namespace etcdpp::server {
+
+namespace {
+
+// Families that dashboards of etcd may ask for and that cannot be anything but zero in this server: it is no proxy, has no
+// store of version 2, and keeps no events for watchers that lag.
+constexpr std::string_view kZeroCounters[] = {
+    "etcd_debugging_store_expires_total", "etcd_debugging_store_watch_requests_total", "etcd_grpc_proxy_events_coalescing_total"};
+constexpr std::string_view kZeroGauges[] = {
+    "etcd_debugging_mvcc_pending_events_total", "etcd_debugging_store_watchers",     "etcd_grpc_proxy_cache_hits_total",
+    "etcd_grpc_proxy_cache_keys_total",         "etcd_grpc_proxy_cache_misses_total", "etcd_grpc_proxy_watchers_coalescing_total"};
+
+template <typename T>
+double number(const T& n) {
+  return static_cast<double>(n);
+}
+
+}  // namespace
+
+std::string MetricsPage::text() const {
+  Families families;
+  collect_server(families);
+  collect_disk(families);
+  collect_store(families);
+  collect_leases(families);
+  grpc_.collect(families, member_.config().metrics == "extensive");
+  versions_.collect(families);
+  collect_process(families);
+  for (const std::string_view name : kZeroCounters) families.counter(name, "Always 0 in this server.", 0);
+  for (const std::string_view name : kZeroGauges) families.gauge(name, "Always 0 in this server.", 0);
+  return std::move(families).text();
+}
+
+void MetricsPage::collect_server(Families& families) const {
+  const MemberState& state = member_.state();
+  const MemberMetrics& metrics = member_.metrics();
+  const auto facts = member_.facts();
+  const MemberRecord* self = facts->membership.find(state.member_id);
+  families.gauge("etcd_server_has_leader", "1 while this member knows a leader.", state.has_leader());
+  families.gauge("etcd_server_is_leader", "1 while this member leads.", state.is_leader());
+  families.gauge("etcd_server_is_learner", "1 while this member has no vote.", self && self->is_learner);
+  families.counter("etcd_server_leader_changes_seen_total", "Leaders seen coming.", number(state.leader_changes.load()));
+  families.gauge("etcd_server_proposals_applied_total", "Index of the last entry applied.", number(state.applied.load()));
+  families.gauge("etcd_server_proposals_committed_total", "Index of the last entry known to be committed.",
+                 number(state.committed.load()));
+  families.gauge("etcd_server_proposals_pending", "Proposals whose outcome is not known yet.", number(member_.pending_proposals()));
+  families.counter("etcd_server_proposals_failed_total", "Proposals refused, or not decided in time.",
+                   number(state.proposals_failed.load()));
+  families.gauge("etcd_server_quota_backend_bytes", "Bytes that the database may have.", number(member_.quota().limit_bytes()));
+  families.gauge("etcd_server_version", "1, under the version that this server speaks.", 1,
+                 {{"server_version", std::string(config::kEtcdVersion)}});
+  families.gauge("etcd_server_id", "1, under this member's id.", 1, {{"server_id", base::hex(state.member_id)}});
+  if (const std::string& version = facts->membership.cluster_version(); !version.empty())
+    families.gauge("etcd_cluster_version", "1, under the version of the cluster.", 1,
+                   {{"cluster_version", version.substr(0, version.rfind('.'))}});
+  for (const Alarm& alarm : facts->alarms.active())
+    families.gauge("etcd_debugging_server_alarms", "1 for each alarm that is on.", 1,
+                   {{"alarm_type", std::string(alarm_name(alarm.kind))}, {"server_id", base::hex(alarm.member_id)}});
+  families.counter("etcd_server_health_success", "Answers of /health: healthy.", number(metrics.health_successes.value()));
+  families.counter("etcd_server_health_failures", "Answers of /health: not healthy.", number(metrics.health_failures.value()));
+}
+
+void MetricsPage::collect_disk(Families& families) const {
+  const MemberMetrics& metrics = member_.metrics();
+  families.histogram("etcd_disk_wal_fsync_duration_seconds", "Time of one fdatasync of the write-ahead log.", metrics.wal_sync);
+  families.gauge("etcd_disk_wal_write_bytes_total", "Bytes written to the write-ahead log.", number(metrics.wal_bytes.value()));
+  families.histogram("etcd_disk_backend_commit_duration_seconds", "Time of one commit of the database.", metrics.backend_commit);
+}
+
+void MetricsPage::collect_store(Families& families) const {
+  const MemberMetrics& metrics = member_.metrics();
+  const backend::Sizes sizes = member_.backend().sizes();
+  families.gauge("etcd_mvcc_db_total_size_in_bytes", "Bytes that the database has allocated.",
+                 number(std::max(sizes.allocated, sizes.quota)));
+  families.gauge("etcd_mvcc_db_total_size_in_use_in_bytes", "Bytes of the rows in the database.", number(sizes.quota));
+  families.counter("etcd_mvcc_range_total", "Ranges read.", number(metrics.ranges.value()));
+  families.counter("etcd_mvcc_put_total", "Puts.", number(metrics.puts.value()));
+  families.counter("etcd_mvcc_delete_total", "Deletions of a key or range.", number(metrics.deletes.value()));
+  families.counter("etcd_mvcc_txn_total", "Transactions of more than one operation.", number(metrics.txns.value()));
+  families.gauge("etcd_debugging_mvcc_total_put_size_in_bytes", "Bytes of keys and values put.", number(metrics.put_bytes.value()));
+
+  const mvcc::ViewRef view = member_.views().current();
+  families.gauge("etcd_debugging_mvcc_keys_total", "Keys that exist.",
+                 number(view->index.count(mvcc::KeyRange::all(), view->revision)));
+  families.gauge("etcd_debugging_mvcc_current_revision", "Revision of the newest change.", number(view->revision));
+  families.gauge("etcd_debugging_mvcc_compact_revision", "Revision of the last compaction; -1 before the first.",
+                 number(view->compact_revision));
+  families.counter("etcd_debugging_mvcc_db_compaction_keys_total", "Rows removed by compactions.",
+                   number(metrics.compacted_rows.value()));
+  families.gauge("etcd_debugging_mvcc_db_compaction_last", "When a compaction was last complete, in seconds since 1970; 0: not since the start.",
+                 number(metrics.last_compaction_seconds.load()));
+
+  const WatchStats watch = watch_.stats();
+  families.gauge("etcd_debugging_mvcc_watch_stream_total", "Open watch streams.", number(watch.streams));
+  families.gauge("etcd_debugging_mvcc_watcher_total", "Watchers.", number(watch.watchers));
+  families.gauge("etcd_debugging_mvcc_slow_watcher_total", "Watchers that are behind.", number(watch.lagging));
+  families.counter("etcd_debugging_mvcc_events_total", "Events sent to watchers.", number(watch.events_sent));
+}
+
+void MetricsPage::collect_leases(Families& families) const {
+  const MemberMetrics& metrics = member_.metrics();
+  families.counter("etcd_debugging_lease_granted_total", "Leases granted.", number(metrics.leases_granted.value()));
+  families.counter("etcd_debugging_lease_renewed_total", "Leases renewed by this member as leader.", number(metrics.leases_renewed.value()));
+  families.counter("etcd_debugging_lease_revoked_total", "Leases revoked.", number(metrics.leases_revoked.value()));
+  families.counter("etcd_debugging_server_lease_expired_total", "Leases that ran out under this leader.",
+                   number(metrics.leases_expired.value()));
+  families.histogram("etcd_debugging_lease_ttl_total", "Times to live of granted leases, in seconds.", metrics.lease_ttl);
+}
+
+void MetricsPage::collect_process(Families& families) const {
+  const ProcessStats stats = ProcessStats::read();
+  families.gauge("os_fd_used", "File descriptors in use.", number(stats.open_fds));
+  families.gauge("os_fd_limit", "File descriptors that may be in use.", stats.fd_limit);
+  families.gauge("process_open_fds", "File descriptors in use.", number(stats.open_fds));
+  families.gauge("process_max_fds", "File descriptors that may be in use.", stats.fd_limit);
+  families.counter("process_cpu_seconds_total", "CPU time, user and system.", stats.cpu_seconds);
+  families.gauge("process_start_time_seconds", "When the process started, in seconds since 1970.", stats.start_time_seconds);
+  families.gauge("process_resident_memory_bytes", "Memory in RAM.", number(stats.resident_bytes));
+  families.gauge("process_virtual_memory_bytes", "Address space in use.", number(stats.virtual_bytes));
+  families.gauge("process_virtual_memory_max_bytes", "Address space that may be in use.", stats.virtual_limit_bytes);
+  families.counter("process_network_receive_bytes_total", "Bytes received by IP, of all processes here.", number(stats.received_bytes));
+  families.counter("process_network_transmit_bytes_total", "Bytes sent by IP, of all processes here.", number(stats.sent_bytes));
+}
+
+}  // namespace etcdpp::server
