@@ -13,7 +13,8 @@ namespace etcdpp::net {
 namespace {
 
 constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-constexpr int kReadsPerTurn = 4;
+/// Of one connection, so that one that sends without end leaves the others their turn.
+constexpr int kReadsPerTurn = 2;
 constexpr int kFillsPerTurn = 4;
 constexpr base::Duration kLingerTime = std::chrono::seconds(1);
 constexpr std::size_t kLingerBytes = 4 << 20;

@@ -367,6 +367,37 @@ TEST_CASE("hostile: more calls than allowed are refused, not queued") {
   CHECK(client.wait(streams[0]).grpc_status() == "0");
 }
 
+TEST_CASE("hostile: the announced number of streams holds also for who ignores it") {
+  HostileServer server;
+  server.limits.max_concurrent_streams = 5;
+  server.limits.message_timeout = 20s;
+  server.start();
+  std::string bytes;
+  for (std::uint32_t i = 0; i < 12; ++i) bytes += http2_frame(1, 4, 1 + 2 * i, request_block());
+  {
+    // Streams opened before the settings arrived are refused, so that the client may retry them.
+    TestSocket socket(server.port());
+    socket.send(http2_hello() + bytes);
+    std::string got;
+    const auto refused = [&] {
+      int n = 0;
+      for (const RawFrame& frame : split_frames(got)) n += frame.type == 3 && be32(frame.payload) == 7;
+      return n;
+    };
+    for (int i = 0; i < 30 && refused() < 7; ++i) got += socket.receive(100);
+    CHECK(refused() == 7);
+  }
+  {
+    // Having acknowledged them, it is an error.
+    TestSocket socket(server.port());
+    socket.send(http2_hello() + http2_frame(4, 1, 0, {}));
+    socket.receive(2000);
+    socket.send(bytes);
+    CHECK(goaway_of(socket.receive_all(3000)) != "none");
+    CHECK(socket.ended());
+  }
+}
+
 TEST_CASE("hostile: cancelled calls whose handler still runs count as open") {
   HostileServer server;
   server.limits.max_calls_per_connection = 10;

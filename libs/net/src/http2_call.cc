@@ -18,6 +18,8 @@ namespace {
 /// A bidirectional stream whose answers pile up above this is not read further until half of them are gone: a client
 /// that asks and never reads is held by its own window.
 constexpr std::size_t kAnswersHoldRequests = 256 * 1024;
+/// What a client must take of a finished answer in each write_timeout.
+constexpr std::size_t kLeastProgress = 4096;
 /// Recycled calls keep buffers up to this.
 constexpr std::size_t kKeptBuffer = 64 * 1024;
 
@@ -229,8 +231,8 @@ void Http2Call::on_timer() {
   const base::Instant now = thread_.io().now();
   if (!attached_) return;
   if (finish_requested_) {
-    // The answer waits for the client's window: a client that opens it no more is given up.
-    if (pending_ == pending_at_timer_) return session_->reset(*this, NGHTTP2_CANCEL);
+    // The answer waits for the client's window: a client that opens it no more, or by drops, is given up.
+    if (pending_ + kLeastProgress > pending_at_timer_) return session_->reset(*this, NGHTTP2_CANCEL);
     pending_at_timer_ = pending_;
     thread_.io().arm(*this, now + session_->limits().write_timeout);
     return;
@@ -529,7 +531,8 @@ void Http2Call::cancel_call(CancelReason reason) {
       break;
   }
   // Trailers behind messages that the client's windows hold back would wait with them: then only a reset tells.
-  if (attached_ && blocked) session_->reset(*this, NGHTTP2_CANCEL);
+  // (At a shutdown the end of the connection tells, and means UNAVAILABLE, which a reset would not.)
+  if (attached_ && blocked && reason != CancelReason::kShutdown) session_->reset(*this, NGHTTP2_CANCEL);
   stream_ = std::move(stream);
   notify_cancelled(reason);
 }

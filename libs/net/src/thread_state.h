@@ -21,8 +21,8 @@ class Http2Call;
 /// write. Made at first use in its thread (IoThread::local).
 class ThreadState {
  public:
-  static constexpr std::size_t kReadBuffer = 256 * 1024;
-  static constexpr std::size_t kRecycledCalls = 2048;
+  static constexpr std::size_t kReadBuffer = 64 * 1024;
+  static constexpr std::size_t kRecycledCalls = 4096;
 
   explicit ThreadState(IoThread& io);
   ~ThreadState();

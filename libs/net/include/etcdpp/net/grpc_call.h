@@ -123,7 +123,7 @@ class GrpcCall {
 };
 
 /// Keeps a call's object alive. Move it to any thread; let it go in any thread (the call's own is then asked to do it).
-/// Copy and use it in the call's thread only.
+/// Use it, or make another by GrpcCall::ref, in the call's thread only. All must be gone before the I/O threads are destroyed.
 class CallRef {
  public:
   CallRef() = default;
