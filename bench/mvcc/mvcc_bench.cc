@@ -235,7 +235,7 @@ void restore(benchmark::State& state) {
   state.counters["anon_MB"] = anonymous_megabytes();
   state.counters["index_MB"] = static_cast<double>(fresh->store->index_memory_bytes()) / (1 << 20);
 }
-BENCHMARK(restore)->Arg(1'000'000)->Unit(benchmark::kMillisecond)->Iterations(3);
+BENCHMARK(restore)->Arg(1'000'000)->Unit(benchmark::kMillisecond)->Iterations(15);
 
 /// A compaction of every superseded row of a store in which each key was written twice.
 void compact(benchmark::State& state) {

@@ -1,6 +1,11 @@
 #include "index_memory.h"
 
+#include <sys/mman.h>
+
+#include <cstdint>
 #include <new>
+
+#include <etcdpp/base/assert.h>
 
 namespace etcdpp::mvcc {
 
@@ -10,6 +15,21 @@ constexpr bool kSlabs = false;
 #else
 constexpr bool kSlabs = true;
 #endif
+
+void IndexMemory::Unmap::operator()(std::byte* slab) const { ::munmap(slab, kSlab); }
+
+// Searches jump all over the slabs, and with small pages most of a jump is the walk of the page table. So a slab is what
+// the system can make a huge page of; straight from it, because a general allocator would keep what surrounds it.
+IndexMemory::Slab IndexMemory::map_slab() {
+  void* mapped = ::mmap(nullptr, 2 * kSlab, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  ETCDPP_ASSERT(mapped != MAP_FAILED, "out of memory for the key index");
+  auto* begin = static_cast<std::byte*>(mapped);
+  const std::size_t before = (kSlab - reinterpret_cast<std::uintptr_t>(begin) % kSlab) % kSlab;
+  if (before > 0) ::munmap(begin, before);
+  ::munmap(begin + before + kSlab, kSlab - before);
+  ::madvise(begin + before, kSlab, MADV_HUGEPAGE);
+  return Slab(begin + before);
+}
 
 void* IndexMemory::allocate(std::size_t bytes) {
   const std::size_t size_class = (bytes + kGrain - 1) / kGrain;
@@ -30,7 +50,7 @@ void* IndexMemory::allocate(std::size_t bytes) {
       at_ += part;
       left_ -= part;
     }
-    slabs_.push_back(std::unique_ptr<std::byte[]>(new std::byte[kSlab]));
+    slabs_.push_back(map_slab());
     at_ = slabs_.back().get();
     left_ = kSlab;
     total_ += kSlab;

@@ -25,13 +25,19 @@ class IndexMemory {
  private:
   static constexpr std::size_t kGrain = 8;
   static constexpr std::size_t kLargest = 2048;  // above: the system's allocator
-  static constexpr std::size_t kSlab = 256 * 1024;
+  static constexpr std::size_t kSlab = 2 << 20;  // and so aligned: a huge page where the system gives one
 
   struct Free {
     Free* next;
   };
   std::array<Free*, kLargest / kGrain + 1> free_{};
-  std::vector<std::unique_ptr<std::byte[]>> slabs_;
+  struct Unmap {
+    void operator()(std::byte* slab) const;
+  };
+  using Slab = std::unique_ptr<std::byte, Unmap>;
+  static Slab map_slab();
+
+  std::vector<Slab> slabs_;
   std::byte* at_ = nullptr;
   std::size_t left_ = 0;
   std::size_t total_ = 0;

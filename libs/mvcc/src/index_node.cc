@@ -24,16 +24,7 @@ std::uint64_t IndexNode::head_of(base::BytesView key, std::size_t skip) {
 IndexNode::Place IndexNode::find(base::BytesView key) const {
   if (count == 0) return {0, false};
   const std::uint64_t head = head_of(key, skip);
-  unsigned low = 0;
-  for (unsigned n = count; n > 0;) {
-    const unsigned half = n / 2;
-    if (heads[low + half] < head) {
-      low += half + 1;
-      n -= half + 1;
-    } else {
-      n = half;
-    }
-  }
+  unsigned low = heads_below(head);
   // One key has to be looked at anyway; it also tells whether the sought one shares the prefix that makes heads comparable.
   const base::BytesView probe = keys[low < count ? low : count - 1u]->key();
   if (skip != 0 && (key.size() < skip || std::memcmp(key.data(), probe.data(), skip) != 0))
@@ -55,6 +46,20 @@ IndexNode::Place IndexNode::find(base::BytesView key) const {
     }
   }
   return {low, false};
+}
+
+unsigned IndexNode::guess_child(base::BytesView key) const {
+  const std::uint64_t head = head_of(key, skip);
+  const unsigned low = heads_below(head);
+  if (low < count && heads[low] == head) return child_of(key);
+  return low == 0 ? 0 : low - 1;
+}
+
+unsigned IndexNode::guess_key(base::BytesView key) const {
+  const std::uint64_t head = head_of(key, skip);
+  const unsigned low = heads_below(head);
+  const bool one = low < count && heads[low] == head && (low + 1u == count || heads[low + 1] != head);
+  return one ? low : count;
 }
 
 void IndexNode::insert_key(unsigned position, KeyIndex* key) {

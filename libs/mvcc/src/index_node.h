@@ -73,6 +73,11 @@ struct IndexNode {
     bool exact;
   };
   Place find(base::BytesView key) const;
+  /// The same by heads alone, without a look at any key: right if the key shares the prefix of this node's keys, as every key
+  /// in it does. So a search for a key that exists may go down by guesses and is right if it arrives at the key.
+  unsigned guess_child(base::BytesView key) const;
+  /// The one key that may be `key`, by heads alone; count if there is none or more than one.
+  unsigned guess_key(base::BytesView key) const;
   /// The child that holds `key` or the place for it.
   unsigned child_of(base::BytesView key) const {
     const Place place = find(key);
@@ -90,7 +95,21 @@ struct IndexNode {
   /// Adds copies of `from`'s keys and children at and behind `position` after this node's last.
   void append_from(const IndexNode& from, unsigned position);
 
+  /// Asks for the lines that a search will touch, all at once.
+  void prefetch() const {
+    for (unsigned i = 0; i < kFanout; i += 8) __builtin_prefetch(heads + i);
+  }
+
   static std::uint64_t head_of(base::BytesView key, std::size_t skip);
+
+ private:
+  /// Heads below `head`: the position of the first that is not.
+  unsigned heads_below(std::uint64_t head) const {
+    // Not a binary search: its loads wait for one another, these do not.
+    unsigned below_head = 0;
+    for (unsigned i = 0; i < count; ++i) below_head += heads[i] < head;
+    return below_head;
+  }
 };
 
 struct InnerNode : IndexNode {

@@ -7,8 +7,15 @@
 namespace etcdpp::mvcc {
 namespace {
 
-const KeyIndex* find_entry(const IndexNode* node, base::BytesView key) {
-  if (!node) return nullptr;
+const KeyIndex* find_entry(const IndexNode* root, base::BytesView key) {
+  if (!root) return nullptr;
+  const IndexNode* node = root;
+  while (!node->leaf()) {
+    node = node->inner().children[node->guess_child(key)];
+    node->prefetch();
+  }
+  if (const unsigned at = node->guess_key(key); at < node->count && node->keys[at]->key() == key) return node->keys[at];
+  node = root;
   while (!node->leaf()) node = node->inner().children[node->child_of(key)];
   const auto place = node->find(key);
   return place.exact ? node->keys[place.position] : nullptr;

@@ -63,8 +63,17 @@ void RestoreBatch::sort(Item* begin, Item* end) {
 }
 
 void RestoreBatch::flush() {
+  constexpr std::size_t kAhead = 8;
   sort(items_.data(), items_.data() + items_.size());
-  for (const Item& item : items_) index_.restore({item.key, item.key_size}, rows_[item.row]);
+  TreeIndex::Slot slot;
+  for (std::size_t i = 0; i < items_.size(); ++i) {
+    // Sorted by key, rows and key bytes lie anywhere.
+    if (i + kAhead < items_.size()) {
+      __builtin_prefetch(&rows_[items_[i + kAhead].row]);
+      __builtin_prefetch(items_[i + kAhead].key);
+    }
+    index_.restore({items_[i].key, items_[i].key_size}, rows_[items_[i].row], slot);
+  }
   items_.clear();
   rows_.clear();
   chunks_.clear();

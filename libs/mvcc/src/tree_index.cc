@@ -88,6 +88,20 @@ TreeIndex::Slot TreeIndex::find(base::BytesView key) const {
   IndexNode* node = root_;
   while (!node->leaf()) {
     ETCDPP_ASSERT(slot.depth_ + 1 < Slot::kMaxDepth, "the key index is deeper than any that fits into memory");
+    const unsigned child = node->guess_child(key);
+    slot.path_[slot.depth_++] = {node, child};
+    node = node->inner().children[child];
+    node->prefetch();
+  }
+  if (const unsigned at = node->guess_key(key); at < node->count && node->keys[at]->key() == key) {
+    slot.path_[slot.depth_++] = {node, at};
+    slot.entry_ = node->keys[at];
+    return slot;
+  }
+  // Most likely a new key: its place is where comparing keys leads.
+  slot.depth_ = 0;
+  node = root_;
+  while (!node->leaf()) {
     const unsigned child = node->child_of(key);
     slot.path_[slot.depth_++] = {node, child};
     node = node->inner().children[child];
@@ -217,8 +231,25 @@ bool TreeIndex::tombstone(Slot& slot, Revision revision, std::uint32_t row_bytes
   return true;
 }
 
-void TreeIndex::restore(base::BytesView key, const RestoredRow& row) {
-  Slot slot = find(key);
+// Whether `key`, which is not below the leaf that `slot` leads to, belongs into that leaf: the next one's first key says so.
+bool TreeIndex::leads_to(const Slot& slot, base::BytesView key) const {
+  if (slot.depth_ == 0) return false;
+  for (std::size_t d = slot.depth_ - 1; d-- > 0;) {
+    const auto& step = slot.path_[d];
+    if (step.position + 1u < step.node->count) return key < step.node->keys[step.position + 1]->key();
+  }
+  return true;
+}
+
+void TreeIndex::restore(base::BytesView key, const RestoredRow& row, Slot& slot) {
+  if (leads_to(slot, key)) {
+    auto& step = slot.path_[slot.depth_ - 1];
+    const auto place = step.node->find(key);
+    step.position = place.position;
+    slot.entry_ = place.exact ? step.node->keys[place.position] : nullptr;
+  } else {
+    slot = find(key);
+  }
   if (slot.entry_) {
     if (row.tombstone) {
       tombstone(slot, row.revision, row.row_bytes);  // of a dead key: passed over, as etcd does
@@ -232,15 +263,16 @@ void TreeIndex::restore(base::BytesView key, const RestoredRow& row) {
   entry->first_created = row.tombstone ? 0 : row.create_revision;
   entry->first_version = row.tombstone ? 1 : row.version;
   append(entry, row.revision, row.row_bytes, row.tombstone);
-  insert(slot, entry);
+  if (insert(slot, entry)) slot.depth_ = 0;
 }
 
 // The path is open. A full node is split in halves, or, when the key goes behind its last one, left full: keys that
-// come in order then fill their nodes.
-void TreeIndex::insert(Slot& slot, KeyIndex* entry) {
+// come in order then fill their nodes. True if a node was split: the path is no longer one.
+bool TreeIndex::insert(Slot& slot, KeyIndex* entry) {
   const Summary added = Summary::of(*entry);
   KeyIndex* key = entry;
   IndexNode* child = nullptr;  // to be inserted beside the key, above the leaves
+  bool split = false;
   std::size_t d = slot.depth_;
   while (d-- > 0) {
     IndexNode* node = slot.path_[d].node;
@@ -279,6 +311,7 @@ void TreeIndex::insert(Slot& slot, KeyIndex* entry) {
     }
     target->insert_key(position, key);
     if (right) {
+      split = true;
       node->refresh_summary();
       right->refresh_summary();
       key = right->keys[0];
@@ -289,7 +322,7 @@ void TreeIndex::insert(Slot& slot, KeyIndex* entry) {
     }
     child = right;
   }
-  if (!child) return;
+  if (!child) return split;
   auto* root = new (memory_->allocate(sizeof(InnerNode))) InnerNode;
   root->made_in = batch_;
   root->level = static_cast<std::uint16_t>(root_->level + 1);
@@ -301,6 +334,7 @@ void TreeIndex::insert(Slot& slot, KeyIndex* entry) {
   root->refresh_heads();
   root->refresh_summary();
   root_ = root;
+  return true;
 }
 
 }  // namespace etcdpp::mvcc

@@ -186,7 +186,12 @@ class TreeIndex {
     std::uint32_t row_bytes = 0;
   };
   /// An unknown key begins with what its row says; a tombstone of an unknown key begins a generation of unknown creation.
-  void restore(base::BytesView key, const RestoredRow& row);
+  /// `slot` is where the row before went, or new: keys that come sorted are found from there.
+  void restore(base::BytesView key, const RestoredRow& row, Slot& slot);
+  void restore(base::BytesView key, const RestoredRow& row) {
+    Slot slot;
+    restore(key, row, slot);
+  }
 
   /// Compacts keys from `resume` on to `revision`, until about `budget` keys with history have been looked at. True when all are done; else `resume` is where to
   /// go on. A key between two calls may be changed by puts and tombstones newer than `revision`.
@@ -210,7 +215,8 @@ class TreeIndex {
   IndexNode* writable(IndexNode* node);
   void open_path(Slot& slot);
   void append(KeyIndex* entry, Revision revision, std::uint32_t row_bytes, bool tombstone);
-  void insert(Slot& slot, KeyIndex* entry);
+  bool insert(Slot& slot, KeyIndex* entry);
+  bool leads_to(const Slot& slot, base::BytesView key) const;
   void replace(Slot& slot, KeyIndex* entry);
   KeyIndex* compacted(KeyIndex* entry, std::int64_t revision);
   struct Compaction;
