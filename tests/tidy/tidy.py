@@ -34,7 +34,7 @@ ROOMS["server"] = set(ROOMS) - {"client"}
 # Third-party headers, and the folders that may include them. "tests" and "tools" may include any but where it is said.
 FOREIGN = {
     "LMDB": (r"lmdb\.h", ("libs/backend/src", "tests")),
-    "nghttp2": (r"nghttp2/", ("libs/net/src", "tests")),
+    "nghttp2": (r"nghttp2/", ("libs/net/src", "tests", "bench")),
     "Boost": (r"boost/", ("libs/net/src", "libs/transport/src", "tests")),
     "gRPC": (r"grpc(pp)?/|.*\.grpc\.pb\.h", ("libs/client/src", "tests", "bench")),
     "protobuf": (r"google/protobuf/|.*\.pb\.h",
@@ -48,6 +48,8 @@ MARKERS = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" * 3, "HA"
 MACHINE_PATHS = re.compile(r"(?<![\w.])(/" + "|/".join(["work/", "tmp/w/", "root/", r"home/\w"]) + ")")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.M)
 TEST_NAME = re.compile(r'TEST_CASE(?:_FIXTURE\([^,]+,|\()\s*"((?:[^"\\]|\\.)*)"')
+NAMED_FILE = re.compile(r"`((?:libs|tools|tests|bench)/[\w/.-]+\.(?:cc|h|py|go|proto))`")
+NAMED_DOCUMENT = re.compile(r"\b(docs/[\w/-]+\.md)\b")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s#]+)(?:#[^)]*)?\)")
 LONGEST = 900
 SOURCE = (".h", ".cc", ".proto", ".py", ".go", ".sh", ".cmake")
@@ -157,6 +159,20 @@ def check_links(tree):
                 yield f"{name}:{line_of(text, match.start())}: {target} does not exist"
 
 
+def check_named_files(tree):
+    """What documents name in code spans as a file of this tree is there; so is every document that a source names."""
+    for name, text in tree.items():
+        if name.endswith(".md"):
+            names = NAMED_FILE.finditer(text)
+        elif name.endswith(SOURCE):
+            names = NAMED_DOCUMENT.finditer(text)
+        else:
+            continue
+        for match in names:
+            if match.group(1) not in tree:
+                yield f"{name}:{line_of(text, match.start())}: names {match.group(1)}, which is gone"
+
+
 def check_markers(tree):
     for name, text in tree.items():
         for match in MARKERS.finditer(text):
@@ -175,7 +191,7 @@ def check_length(tree):
             yield f"{name}: {text.count(chr(10))} lines; over {LONGEST} there is a second noun to be found in it"
 
 
-RULES = [check_includes, check_pragma, check_test_names, check_registration, check_links, check_markers, check_paths,
+RULES = [check_includes, check_pragma, check_test_names, check_registration, check_links, check_named_files, check_markers, check_paths,
          check_length]
 
 
@@ -208,6 +224,8 @@ def self_test():
         "never runs": ("libs/mvcc/src/b_test.cc", "\n"),
         "no CMakeLists.txt above": ("bench/b_test.cc", "\n"),
         "does not exist": ("docs/C.md", "[gone](D.md)\n"),
+        "names libs/base/src/z.cc, which is gone": ("docs/C.md", "see `libs/base/src/z.cc`\n"),
+        "names docs/Z.md, which is gone": ("libs/base/src/z.h", "#pragma once\n// docs/" "Z.md\n"),
         "leftover marker": ("libs/base/src/m.cc", "// TO" "DO later\n"),
         "a path of one machine": ("scripts/x", "cd /ro" "ot/src\n"),
         "second noun": ("libs/base/src/long.cc", "\n" * (LONGEST + 1)),

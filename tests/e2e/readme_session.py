@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""Runs the first session of README.md, command by command, and compares what it prints.
+
+usage: readme_session.py <etcdctl> <etcdppd>
+
+<etcdctl> is Debian's etcdctl or etcdppctl. In the expected output, a lease id stands for whatever id the grant gave, and a
+line "..." for anything more; a watch is ended once it has printed what is expected.
+"""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+CTL, SERVER = sys.argv[1], sys.argv[2]
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+LEASE = re.compile(r"\b[0-9a-f]{16}\b")
+
+
+def session(text):
+    """[(command, expected lines)] of the block that begins with a prompt."""
+    steps = []
+    for line in text[text.index("## A first session"):].splitlines():
+        if line.startswith("    $ "):
+            steps.append([line[6:], []])
+        elif line.startswith("    > ") and steps:
+            steps[-1][0] += "\n" + line[6:]
+        elif line.startswith("    >") and steps:
+            steps[-1][0] += "\n" + line[5:]
+        elif line.startswith("    ") and steps:
+            steps[-1][1].append(line[4:])
+        elif steps and not line.strip():
+            if steps[-1][1]:
+                steps[-1][1].append("")
+        elif steps:
+            break
+    for step in steps:
+        while step[1] and not step[1][-1]:
+            step[1].pop()
+    return steps
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def run(command, environment, lines_wanted, endless):
+    process = subprocess.Popen(["bash", "-c", command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               text=True, start_new_session=True)
+    if endless:
+        got = [process.stdout.readline().rstrip("\n") for _ in range(lines_wanted)]
+        os.killpg(process.pid, signal.SIGTERM)
+        process.communicate()
+        return got
+    out, _ = process.communicate(timeout=30)
+    return out.splitlines()
+
+
+def main():
+    steps = [s for s in session(open(os.path.join(ROOT, "README.md")).read()) if not s[0].startswith("alias ")]
+    work = tempfile.mkdtemp(prefix="readme-session-")
+    port, peer = free_port(), free_port()
+    url, peer_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer}"
+    log = open(os.path.join(work, "log"), "wb")
+    server = subprocess.Popen(
+        [SERVER, "--data-dir", os.path.join(work, "data"), "--listen-client-urls", url, "--advertise-client-urls", url,
+         "--listen-peer-urls", peer_url, "--initial-advertise-peer-urls", peer_url, "--initial-cluster", f"default={peer_url}"],
+        stdout=log, stderr=log)
+    failures = 0
+    try:
+        deadline = time.monotonic() + 30
+        while b"ready to serve client requests" not in open(log.name, "rb").read():
+            if server.poll() is not None or time.monotonic() > deadline:
+                sys.exit("the server did not become ready:\n" + open(log.name).read()[-2000:])
+            time.sleep(0.05)
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("ETCDCTL_")}
+        environment.update(ETCDCTL_API="3", ETCDCTL_ENDPOINTS=url, CTL=CTL)
+        lease = None
+        for command, expected in steps:
+            shell = "etcdctl() { \"$CTL\" \"$@\"; }\n" + (LEASE.sub(lease, command) if lease else command)
+            wanted = expected[:-1] if expected and expected[-1] == "..." else expected
+            got = run(shell, environment, len(wanted), " watch " in f" {command} ")
+            if "lease grant" in command and got and (found := LEASE.search(got[0])):
+                lease = found.group()
+            compared = got[:len(wanted)] if expected and expected[-1] == "..." or not expected else got
+            want = [LEASE.sub(lease or "", line) for line in wanted]
+            ok = bool(got) if not expected else compared == want
+            print(("ok      " if ok else "DIFFERS ") + command.splitlines()[0])
+            if not ok:
+                failures += 1
+                print("  expected:", want, "\n  got:     ", got)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(20)
+    print(f"{len(steps) - failures} passed, {failures} failed")
+    if len(steps) < 6:
+        sys.exit("README.md has lost its first session")
+    sys.exit(1 if failures else 0)
+
+
+main()
