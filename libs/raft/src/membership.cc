@@ -3,7 +3,8 @@
 
 namespace etcdpp::raft {
 
-base::Result<ConfState> Raft::apply_conf_change(const ConfChangeV2& change) {
+base::Result<ConfState> Raft::apply_conf_change(const ConfChangeV2& change, Index index) {
+  if (index != 0 && index <= snapshot_index_) return tracker_.membership.conf_state();
   ETCDPP_ASSIGN(ConfChanger::Outcome next, ConfChanger(tracker_, log_.last_index()).change(change));
   return switch_to(std::move(next));
 }
@@ -25,6 +26,7 @@ ConfState Raft::switch_to(ConfChanger::Outcome next) {
 
   if (maybe_commit()) {
     // The new quorum has more than the old one had.
+    release_postponed_reads();
     broadcast_append();
   } else {
     // New members are probed at once, not with the next proposal or heartbeat.

@@ -44,8 +44,8 @@ bool Node::receive(Message message) {
 
 void Node::storage_done(std::vector<Message> responses) { inbox_.push_always(StorageDone{std::move(responses)}); }
 
-void Node::apply_conf_change(ConfChangeV2 change, std::function<void(base::Result<ConfState>)> reply) {
-  inbox_.push_always(ApplyConfChange{std::move(change), std::move(reply)});
+void Node::apply_conf_change(ConfChangeV2 change, Index index, std::function<void(base::Result<ConfState>)> reply) {
+  inbox_.push_always(ApplyConfChange{std::move(change), index, std::move(reply)});
 }
 
 void Node::advance() { inbox_.push_always(Advance{}); }
@@ -105,7 +105,7 @@ void Node::take(Input& input) {
                        owner_.message_refused(from, type, stepped.error());
                    }
                  },
-                 [&](ApplyConfChange& it) { it.reply(raw_.apply_conf_change(it.change)); },
+                 [&](ApplyConfChange& it) { it.reply(raw_.apply_conf_change(it.change, it.index)); },
                  [&](Advance&) {
                    if (!std::exchange(ready_in_flight_, false)) return;
                    raw_.advance();

@@ -145,7 +145,7 @@ TEST_CASE("node: status, conf changes and peers' messages go through the inbox")
   node.step();
   Index seen = 0;
   std::size_t learners = 0;
-  node.apply_conf_change(ConfChangeV2(ConfChange{.type = ConfChangeType::kAddLearnerNode, .node_id = 2}),
+  node.apply_conf_change(ConfChangeV2(ConfChange{.type = ConfChangeType::kAddLearnerNode, .node_id = 2}), 2,
                          [&](base::Result<ConfState> state) { learners = state->learners.size(); });
   node.status([&](Status status) { seen = status.last_index; });
   CHECK(node.receive({.type = MessageType::kHup, .from = 2, .term = 9}));

@@ -59,10 +59,11 @@ base::Result<std::unique_ptr<Raft>> Raft::create(const Config& config) {
   ETCDPP_ASSIGN(ConfChanger::Outcome membership, ConfChanger::restore(raft->tracker_, log.last_index(), initial.conf_state));
   raft->switch_to(std::move(membership));
   if (!hard_state.empty()) {
-    if (hard_state.commit < log.committed() || hard_state.commit > log.last_index())
-      return base::Error(Errc::kBadConfig, fmt::format("hard state's commit {} is out of the log's range [{}, {}]", hard_state.commit,
-                                                       log.committed(), log.last_index()));
-    log.set_committed(hard_state.commit);
+    if (hard_state.commit > log.last_index())
+      return base::Error(Errc::kBadConfig,
+                         fmt::format("hard state's commit {} is beyond the log's end {}", hard_state.commit, log.last_index()));
+    // What was compacted away was committed, even if the hard state that says so was not synced.
+    log.set_committed(std::max(hard_state.commit, log.committed()));
     raft->term_ = hard_state.term;
     raft->vote_ = hard_state.vote;
   }

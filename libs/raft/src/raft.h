@@ -34,7 +34,7 @@ class Raft {
   void tick();
 
   // ---- membership.cc
-  base::Result<ConfState> apply_conf_change(const ConfChangeV2& change);
+  base::Result<ConfState> apply_conf_change(const ConfChangeV2& change, Index index);
 
   // ---- what storage and the application acknowledge
   void stable_to(EntryId id) { log_.stable_to(id); }
@@ -164,6 +164,8 @@ class Raft {
   NodeId lead_transferee_ = kNone;
   /// No conf change is proposed before the one at this index is applied; on a new leader whatever its log may hold.
   Index pending_conf_index_ = 0;
+  /// Where the membership in force came from a snapshot: what is committed up to there is part of it.
+  Index snapshot_index_ = 0;
   std::uint64_t uncommitted_size_ = 0;
   ReadOnly read_only_;
   /// Reads that arrived before this leader committed anything of its term.

@@ -20,7 +20,7 @@ TEST_CASE("raft log: behaves as a plain list under appends, conflicts, stable ma
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     base::Random random(seed);
     MemoryStorage storage;
-    RaftLog log(storage, Say(base::null_logger()), kNoLimit);
+    RaftLog log(storage, Say(base::null_logger()), Say(base::null_logger()), kNoLimit);
     std::vector<Entry> list;  // entry i at i - 1; nothing is ever missing here
     Term term = 1;
     Index compacted = 0;
@@ -97,7 +97,7 @@ TEST_CASE("raft log: behaves as a plain list under appends, conflicts, stable ma
 
 TEST_CASE("raft log: conflict hints skip whole terms") {
   MemoryStorage storage;
-  RaftLog log(storage, Say(base::null_logger()), kNoLimit);
+  RaftLog log(storage, Say(base::null_logger()), Say(base::null_logger()), kNoLimit);
   std::vector<Entry> entries{entry(1, 1), entry(1, 2), entry(4, 3), entry(4, 4), entry(7, 5)};
   log.append(entries);
   CHECK(log.find_conflict_by_term(5, 6) == EntryId{4, 4});
@@ -109,7 +109,7 @@ TEST_CASE("raft log: conflict hints skip whole terms") {
 
 TEST_CASE("raft log: a committed entry is never replaced") {
   MemoryStorage storage;
-  RaftLog log(storage, Say(base::null_logger()), kNoLimit);
+  RaftLog log(storage, Say(base::null_logger()), Say(base::null_logger()), kNoLimit);
   std::vector<Entry> entries{entry(1, 1), entry(1, 2)};
   log.append(entries);
   REQUIRE(log.commit_to(2));
@@ -121,7 +121,7 @@ TEST_CASE("raft log: a committed entry is never replaced") {
 
 TEST_CASE("raft log: a restored snapshot is the log until entries follow") {
   MemoryStorage storage;
-  RaftLog log(storage, Say(base::null_logger()), kNoLimit);
+  RaftLog log(storage, Say(base::null_logger()), Say(base::null_logger()), kNoLimit);
   log.restore(std::make_shared<Snapshot>(Snapshot{.metadata = {.index = 10, .term = 3}}));
   CHECK(log.first_index() == 11);
   CHECK(log.last_index() == 10);
@@ -142,7 +142,7 @@ TEST_CASE("raft log: a restored snapshot is the log until entries follow") {
 
 TEST_CASE("raft log: outstanding size of entries to apply is limited") {
   MemoryStorage storage;
-  RaftLog log(storage, Say(base::null_logger()), 100);
+  RaftLog log(storage, Say(base::null_logger()), Say(base::null_logger()), 100);
   std::vector<Entry> entries;
   for (Index i = 1; i <= 10; ++i) entries.push_back(entry(1, i, 40));
   log.append(entries);

@@ -39,7 +39,7 @@ base::Result<> RawNode::bootstrap(std::span<const Peer> peers) {
   // Every member writes the same entries, so they are as good as committed; and they are in force at once, or nobody
   // could campaign. They are applied again when they come out as committed, which changes nothing.
   raft_->log().set_committed(peers.size());
-  for (const Peer& peer : peers) ETCDPP_TRY(raft_->apply_conf_change(ConfChangeV2(ConfChange{.node_id = peer.id})));
+  for (const Peer& peer : peers) ETCDPP_TRY(raft_->apply_conf_change(ConfChangeV2(ConfChange{.node_id = peer.id}), 0));
   return {};
 }
 
@@ -69,8 +69,12 @@ base::Result<> RawNode::propose_conf_change(const ConfChangeV2& change) {
   return propose_entries({{.type = EntryType::kConfChangeV2, .data = encode_conf_change(change)}});
 }
 
-base::Result<ConfState> RawNode::apply_conf_change(const ConfChange& change) { return raft_->apply_conf_change(ConfChangeV2(change)); }
-base::Result<ConfState> RawNode::apply_conf_change(const ConfChangeV2& change) { return raft_->apply_conf_change(change); }
+base::Result<ConfState> RawNode::apply_conf_change(const ConfChange& change, Index index) {
+  return raft_->apply_conf_change(ConfChangeV2(change), index);
+}
+base::Result<ConfState> RawNode::apply_conf_change(const ConfChangeV2& change, Index index) {
+  return raft_->apply_conf_change(change, index);
+}
 
 base::Result<> RawNode::step(Message m) {
   const auto number = static_cast<std::int32_t>(m.type);

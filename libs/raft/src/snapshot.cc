@@ -77,6 +77,7 @@ bool Raft::restore(const std::shared_ptr<const Snapshot>& snapshot) {
     return false;
   }
   log_.restore(snapshot);
+  snapshot_index_ = metadata.index;
   switch_to(std::move(*membership));
   const EntryId last = log_.last_entry_id();
   say_.info("{:x} [commit: {}, lastindex: {}, lastterm: {}] restored snapshot [index: {}, term: {}]", id_, log_.committed(), last.index,

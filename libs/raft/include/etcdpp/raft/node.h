@@ -53,7 +53,7 @@ class Node {
   void storage_done(std::vector<Message> responses);
   /// confc and confstatec: a committed conf change is to take effect; `reply` gets the configuration in the owner's
   /// thread. An owner that applies in its own step() calls raw().apply_conf_change instead.
-  void apply_conf_change(ConfChangeV2 change, std::function<void(base::Result<ConfState>)> reply);
+  void apply_conf_change(ConfChangeV2 change, Index index, std::function<void(base::Result<ConfState>)> reply);
   /// advancec.
   void advance();
   /// tickc.
@@ -82,7 +82,7 @@ class Node {
  private:
   struct Receive { Message message; };
   struct StorageDone { std::vector<Message> responses; };
-  struct ApplyConfChange { ConfChangeV2 change; std::function<void(base::Result<ConfState>)> reply; };
+  struct ApplyConfChange { ConfChangeV2 change; Index index; std::function<void(base::Result<ConfState>)> reply; };
   struct Advance {};
   struct Tick {};
   struct Campaign {};

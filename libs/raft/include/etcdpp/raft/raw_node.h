@@ -80,8 +80,11 @@ class RawNode {
   /// To be called for each committed conf-change entry, in order, before the entry counts as applied (advance, or the
   /// response of its MsgStorageApply); with node id 0 to refuse it. Returns the configuration now in force.
   /// kBadConfChange when it cannot be (the configuration is unchanged); the caller treats that as a corrupt log.
-  base::Result<ConfState> apply_conf_change(const ConfChange& change);
-  base::Result<ConfState> apply_conf_change(const ConfChangeV2& change);
+  ///
+  /// `index` is the entry's. Give it in asynchronous mode: a snapshot may be received while older entries are still on
+  /// their way to be applied, and its configuration, in force at once, has their changes already; those are ignored.
+  base::Result<ConfState> apply_conf_change(const ConfChange& change, Index index = 0);
+  base::Result<ConfState> apply_conf_change(const ConfChangeV2& change, Index index = 0);
 
   /// A message from a peer. kStepLocalMessage, kStepPeerNotFound, kMalformedMessage: ignore it. kProposalDropped: a
   /// forwarded proposal found no leader here.
