@@ -49,6 +49,24 @@ bool exists(base::Env& env, const std::string& directory) {
   return names && std::any_of(names->begin(), names->end(), [](const std::string& name) { return name.ends_with(".wal"); });
 }
 
+base::Result<Metadata> read_metadata(base::Env& env, const std::string& directory) {
+  ETCDPP_ASSIGN(std::vector<std::string> names, list_segments(env, directory));
+  names.resize(1);
+  ETCDPP_ASSIGN(const std::vector<OpenSegment> segments, open_segments(env, directory, names, base::OpenMode::kReadOnly));
+  LogReader reader(segments);
+  // Behind the checksum record, at the head of every segment.
+  for (int records = 0; records < 2; ++records) {
+    LogReader::Item item;
+    ETCDPP_ASSIGN(const bool more, reader.next(item));
+    if (!more) break;
+    if (item.record.type != static_cast<std::int64_t>(RecordType::kMetadata)) continue;
+    const auto metadata = decode_metadata(item.record.data);
+    if (!metadata) return base::Error(Errc::kBadRecord, "metadata " + reader.position());
+    return *metadata;
+  }
+  return base::Error(Errc::kMetadataMissing, directory + "/" + names.front());
+}
+
 base::Result<std::vector<SnapshotMarker>> valid_snapshots(base::Env& env, const std::string& directory) {
   ETCDPP_ASSIGN(const std::vector<std::string> names, list_segments(env, directory));
   ETCDPP_ASSIGN(const std::vector<OpenSegment> segments, open_segments(env, directory, names, base::OpenMode::kReadOnly));

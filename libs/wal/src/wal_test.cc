@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
-#include <map>
+#include <thread>
 
 #include <etcdpp/base/crc32c.h>
 #include <etcdpp/base/random.h>
@@ -102,6 +102,7 @@ TEST_CASE("wal: what was saved is read, the newest entry of an index and the las
 
   auto [again, read] = open(env);
   CHECK(read.metadata == kOwner);
+  CHECK(wal::read_metadata(env, kDir).value() == kOwner);
   CHECK(read.hard_state == raft::HardState{2, 9, 2});
   CHECK(read.entries == std::vector<raft::Entry>{entry(1, 1, "a"), entry(2, 2, "newer leader")});
   const std::vector<raft::Entry> third = {entry(3, 2, "after a restart")};
@@ -229,6 +230,59 @@ TEST_CASE("wal: a full segment is followed by one that repeats checksum, owner a
   opened.wal.reset();
   opened = open(env, options);
   CHECK(opened.read.entries.back().index == 60);
+}
+
+TEST_CASE("wal: segments are prepared by another thread while the log is written") {
+  FaultEnv env;
+  wal::Options options;
+  options.segment_size = 2000;
+  auto log = create(env, options);
+  int prepared = 0;
+  std::jthread preparing([&](std::stop_token stop) {
+    while (log->preallocator().wait(stop)) prepared += log->preallocator().step();
+  });
+  std::vector<raft::Entry> all;
+  for (raft::Index i = 1; i <= 300; ++i) {
+    all.push_back(entry(i, 1, std::string(300, 'x')));
+    REQUIRE(log->save({1, 7, 0}, std::span(&all.back(), 1)));
+  }
+  preparing.request_stop();
+  preparing.join();
+  CHECK(prepared > 0);
+  CHECK(log->locked_segments() > 30);
+  log.reset();
+  CHECK(!env.exists(kDir + "/0.tmp"));
+  CHECK(!env.exists(kDir + "/1.tmp"));
+  CHECK(open(env, options).read.entries == all);
+}
+
+TEST_CASE("wal: a failed preparation is told by the cut that needs it, after one more try") {
+  FaultEnv env;
+  wal::Options options;
+  options.segment_size = 100;
+  auto log = create(env, options);
+  env.fail_call(2, std::errc::no_space_on_device);  // open, lock, allocate
+  CHECK(log->preallocator().step());
+  CHECK(!log->preallocator().step());
+  CHECK(!env.exists(kDir + "/0.tmp"));
+  const std::vector<raft::Entry> first = {entry(1, 1, std::string(300, 'x'))};
+  REQUIRE(log->save({}, first));
+  const std::vector<raft::Entry> second = {entry(2, 1, "space again")};
+  REQUIRE(log->save({}, second));
+  const std::vector<raft::Entry> third = {entry(3, 1, std::string(300, 'x'))};
+  REQUIRE(log->save({}, third));
+  env.on_call = [](FaultEnv::Call call, const std::string&) -> std::optional<std::errc> {
+    if (call == FaultEnv::Call::kAllocate) return std::errc::no_space_on_device;
+    return {};
+  };
+  const std::vector<raft::Entry> fourth = {entry(4, 1, "x")};
+  const auto full = log->save({}, fourth);
+  REQUIRE(!full);
+  CHECK(full.error().code == std::errc::no_space_on_device);
+  CHECK(log->save({}, fourth).error().code == Errc::kPoisoned);
+  env.on_call = nullptr;
+  log.reset();
+  CHECK(open(env, options).read.entries.size() >= 3);
 }
 
 TEST_CASE("wal: release keeps the segment that the index is in") {

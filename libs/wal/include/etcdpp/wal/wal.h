@@ -57,7 +57,7 @@ struct OpenOptions {
   std::uint64_t consistent_index = 0;
   /// A torn tail, as a crash leaves it, is cut off and a copy of the segment kept as `.broken`.
   bool repair_torn_tail = true;
-  /// `--force-truncate-wal`: a log that has lost synced data is opened all the same.
+  /// The operator asked for it: a log that has lost synced data is opened all the same.
   bool force = false;
 };
 
