@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
 #include <mutex>
 #include <thread>
 
@@ -601,7 +602,7 @@ TEST_CASE("listener: unix sockets, ports in use, bad addresses and the limit of 
   TestServer server(2);
   server.grpc.unary("/t.T/Echo", echo);
   server.limits.max_connections = 3;
-  const std::string path = "/tmp/etcdpp-net-test-" + base::hex(base::random_seed()) + ":1";
+  const std::string path = std::filesystem::temp_directory_path() / ("etcdpp-net-test-" + base::hex(base::random_seed()) + ":1");
   server.start("unix://" + path);
   {
     TestClient client{TestSocket(path)};

@@ -5,6 +5,8 @@
 
 #include <etcdpp/base/assert.h>
 
+#include "percent.h"
+
 namespace etcdpp::net {
 namespace {
 
@@ -21,20 +23,27 @@ int hex_digit(char c) {
 
 std::string form_decode(std::string_view text) {
   std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '+') {
-      out.push_back(' ');
-    } else if (text[i] == '%' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 && hex_digit(text[i + 2]) >= 0) {
-      out.push_back(static_cast<char>(hex_digit(text[i + 1]) << 4 | hex_digit(text[i + 2])));
-      i += 2;
-    } else {
-      out.push_back(text[i]);
-    }
-  }
+  percent_decode(text, true, out);
   return out;
 }
 
 }  // namespace
+
+bool percent_decode(std::string_view text, bool form, std::string& out) {
+  out.clear();
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '%') {
+      if (i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 && hex_digit(text[i + 2]) >= 0) {
+        out.push_back(static_cast<char>(hex_digit(text[i + 1]) << 4 | hex_digit(text[i + 2])));
+        i += 2;
+        continue;
+      }
+      if (!form) return false;
+    }
+    out.push_back(form && text[i] == '+' ? ' ' : text[i]);
+  }
+  return true;
+}
 
 std::string_view HttpRequest::header(std::string_view name) const {
   for (const auto& [key, value] : headers) {

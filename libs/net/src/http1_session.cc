@@ -3,30 +3,10 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "percent.h"
+
 namespace etcdpp::net {
 namespace {
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-/// False for a percent sign without two digits.
-bool percent_decode(std::string_view text, std::string& out) {
-  out.clear();
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out.push_back(text[i]);
-      continue;
-    }
-    if (i + 2 >= text.size() || hex_digit(text[i + 1]) < 0 || hex_digit(text[i + 2]) < 0) return false;
-    out.push_back(static_cast<char>(hex_digit(text[i + 1]) << 4 | hex_digit(text[i + 2])));
-    i += 2;
-  }
-  return true;
-}
 
 /// "/health?x=1", or with the authority in front as a proxy sends it.
 bool split_target(HttpRequest& request) {
@@ -37,7 +17,7 @@ bool split_target(HttpRequest& request) {
   }
   const std::size_t question = std::min(target.find('?'), target.size());
   request.query = question < target.size() ? target.substr(question + 1) : std::string_view();
-  return percent_decode(target.substr(0, question), request.path);
+  return percent_decode(target.substr(0, question), false, request.path);
 }
 
 }  // namespace

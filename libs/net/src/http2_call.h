@@ -98,6 +98,10 @@ class Http2Call final : public GrpcCall, private Timer, private ReceiveGrant {
   void pause_receiving(bool paused) override;
 
  private:
+  /// A bidirectional stream whose answers pile up above this is not read further until half of them are gone: a client
+  /// that asks and never reads is held by its own window.
+  static constexpr std::size_t kAnswersHoldRequests = 256 * 1024;
+
   struct Header {
     std::uint32_t name_at, name_size, value_at, value_size;
   };
