@@ -21,7 +21,6 @@ constexpr std::string_view kNotYet[] = {
     "raft-read-timeout",
     "raft-write-timeout",
     "listen-client-http-urls",
-    "listen-metrics-urls",
     "discovery-token",
     "discovery-endpoints",
     "discovery-srv",
@@ -55,7 +54,6 @@ constexpr std::string_view kNotYet[] = {
     "auth-token",
     "auth-token-ttl",
     "enable-pprof",
-    "metrics",
     "enable-log-rotation",
     "enable-distributed-tracing",
     "corrupt-check-time",
@@ -80,7 +78,7 @@ base::Result<> check_supported(const Config& config) {
   FeatureGates without = config.feature_gates;
   without.txn_mode_write_with_shared_buffer = defaults.feature_gates.txn_mode_write_with_shared_buffer;
   if (without != defaults.feature_gates) return not_yet("--feature-gates=" + config.feature_gates_text);
-  for (const auto* urls : {&config.listen_client_urls, &config.listen_peer_urls}) {
+  for (const auto* urls : {&config.listen_client_urls, &config.listen_peer_urls, &config.listen_metrics_urls}) {
     for (const Url& url : *urls) {
       if (url.tls()) return not_yet("TLS, needed to listen on " + url.text());
     }

@@ -1,6 +1,7 @@
 #include "grpc_metrics.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include <etcdserverpb/rpc.pb.h>
 
@@ -12,6 +13,11 @@ net::MethodKind kind_of(const google::protobuf::MethodDescriptor& method) {
   if (method.client_streaming()) return net::MethodKind::kBidiStream;
   return method.server_streaming() ? net::MethodKind::kServerStream : net::MethodKind::kUnary;
 }
+
+// gRPC's own service, which is no part of etcd's schema.
+constexpr std::string_view kHealthService = "grpc.health.v1.Health";
+constexpr std::pair<std::string_view, net::MethodKind> kHealthMethods[] = {
+    {"Check", net::MethodKind::kUnary}, {"List", net::MethodKind::kUnary}, {"Watch", net::MethodKind::kServerStream}};
 
 }  // namespace
 
@@ -25,6 +31,9 @@ GrpcMetrics::GrpcMetrics(const net::GrpcServer& server, unsigned io_threads) : t
       if (server.find("/" + schema.service(s)->full_name() + "/" + method.name())) continue;
       rows_.push_back({schema.service(s)->full_name(), method.name(), std::string(net::method_kind_name(kind_of(method))), kUncounted});
     }
+  for (const auto& [name, kind] : kHealthMethods)
+    if (!server.find("/" + std::string(kHealthService) + "/" + std::string(name)))
+      rows_.push_back({std::string(kHealthService), std::string(name), std::string(net::method_kind_name(kind)), kUncounted});
   std::ranges::sort(rows_, {}, [](const Row& row) { return std::tie(row.name, row.service); });
   for (Thread& thread : threads_) thread.methods = std::vector<Method>(server.methods().size());
 }
@@ -74,9 +83,9 @@ void GrpcMetrics::collect(Families& families, bool times) const {
   for (unsigned code = 0; code < net::kStatusCodes; ++code)
     for (const Row& row : rows_) {
       Labels with_code{{"grpc_code", std::string(net::status_code_name(static_cast<net::StatusCode>(code)))}};
-      for (auto& label : labels(row)) with_code.push_back(std::move(label));
+      std::ranges::move(labels(row), std::back_inserter(with_code));
       families.counter("grpc_server_handled_total", "Calls ended, by status code.",
-                       count(sum(row, [code](const Method& m) -> auto& { return m.handled[code]; })), std::move(with_code));
+                       count(sum(row, [code](const Method& m) -> auto& { return m.handled[code]; })), with_code);
     }
   for (const Row& row : rows_)
     families.counter("grpc_server_msg_received_total", "Messages received in calls.",

@@ -44,6 +44,10 @@ struct MemberMetrics {
   OwnedCounter leases_granted, leases_renewed, leases_revoked, leases_expired;
   Histogram lease_ttl{exponential_bounds(1, 2, 24)};
 
+  // The readers'.
+  Histogram hash{exponential_bounds(0.01, 2, 15)};
+  Histogram hash_kv{exponential_bounds(0.01, 2, 15)};
+
   Counter health_successes, health_failures;
 };
 

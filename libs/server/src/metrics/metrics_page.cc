@@ -12,8 +12,8 @@ namespace etcdpp::server {
 
 namespace {
 
-// Families that dashboards of etcd may ask for and that cannot be anything but zero in this server: it is no proxy, has no
-// store of version 2, and keeps no events for watchers that lag.
+// Families that etcd's dashboards may ask for and that cannot be anything but zero here: this is no proxy, it has no store of
+// version 2, and keeps no events for watchers that lag.
 constexpr std::string_view kZeroCounters[] = {
     "etcd_debugging_store_expires_total", "etcd_debugging_store_watch_requests_total", "etcd_grpc_proxy_events_coalescing_total"};
 constexpr std::string_view kZeroGauges[] = {
@@ -60,6 +60,19 @@ void MetricsPage::collect_server(Families& families) const {
   families.gauge("etcd_server_version", "1, under the version that this server speaks.", 1,
                  {{"server_version", std::string(config::kEtcdVersion)}});
   families.gauge("etcd_server_id", "1, under this member's id.", 1, {{"server_id", base::hex(state.member_id)}});
+  const config::FeatureGates& gates = member_.config().feature_gates;
+  const auto gate = [&](const char* name, const char* stage, bool on) {
+    families.gauge("etcd_server_feature_enabled", "1 for each feature gate that is open.", on, {{"name", name}, {"stage", stage}});
+  };
+  gate("CompactHashCheck", "ALPHA", gates.compact_hash_check);
+  gate("FastLeaseKeepAlive", "BETA", gates.fast_lease_keep_alive);
+  gate("InitialCorruptCheck", "ALPHA", gates.initial_corrupt_check);
+  gate("LeaseCheckpoint", "ALPHA", gates.lease_checkpoint);
+  gate("LeaseCheckpointPersist", "ALPHA", gates.lease_checkpoint_persist);
+  gate("PriorityRequest", "ALPHA", gates.priority_request);
+  gate("SetMemberLocalAddr", "ALPHA", gates.set_member_local_addr);
+  gate("StopGRPCServiceOnDefrag", "ALPHA", gates.stop_grpc_service_on_defrag);
+  gate("TxnModeWriteWithSharedBuffer", "BETA", gates.txn_mode_write_with_shared_buffer);
   if (const std::string& version = facts->membership.cluster_version(); !version.empty())
     families.gauge("etcd_cluster_version", "1, under the version of the cluster.", 1,
                    {{"cluster_version", version.substr(0, version.rfind('.'))}});
@@ -99,6 +112,9 @@ void MetricsPage::collect_store(Families& families) const {
                    number(metrics.compacted_rows.value()));
   families.gauge("etcd_debugging_mvcc_db_compaction_last", "When a compaction was last complete, in seconds since 1970; 0: not since the start.",
                  number(metrics.last_compaction_seconds.load()));
+
+  families.histogram("etcd_mvcc_hash_duration_seconds", "Time of a hash of all buckets.", metrics.hash);
+  families.histogram("etcd_mvcc_hash_rev_duration_seconds", "Time of a hash of the keys at a revision.", metrics.hash_kv);
 
   const WatchStats watch = watch_.stats();
   families.gauge("etcd_debugging_mvcc_watch_stream_total", "Open watch streams.", number(watch.streams));

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <limits>
 #include <sstream>
 #include <thread>
 
@@ -58,6 +59,20 @@ TEST_CASE("exponential bounds print as etcd's do") {
   CHECK(has_line(text, "u_bucket{le=\"8.192\"} 0"));
 }
 
+TEST_CASE("numbers are written as Go writes them") {
+  CHECK(go_number(0) == "0");
+  CHECK(go_number(-1) == "-1");
+  CHECK(go_number(20000) == "20000");
+  CHECK(go_number(999999) == "999999");
+  CHECK(go_number(1048576) == "1.048576e+06");
+  CHECK(go_number(2147483648.0) == "2.147483648e+09");
+  CHECK(go_number(1e21) == "1e+21");
+  CHECK(go_number(0.1) == "0.1");
+  CHECK(go_number(0.0001) == "0.0001");
+  CHECK(go_number(0.00005) == "5e-05");
+  CHECK(go_number(std::numeric_limits<double>::infinity()) == "+Inf");
+}
+
 TEST_CASE("a counter that many threads add to loses nothing") {
   Counter counter;
   std::vector<std::thread> threads;
@@ -86,9 +101,9 @@ TEST_CASE("every method and code is there at zero; calls are counted over thread
   Families families;
   metrics.collect(families, true);
   const std::string text = std::move(families).text();
-  // The six services of etcdserverpb, whoever is registered here.
-  CHECK(lines_with(text, "grpc_server_started_total{") == 42);
-  CHECK(lines_with(text, "grpc_server_handled_total{") == 42 * 17);
+  // The six services of etcdserverpb and gRPC's Health, whoever is registered here.
+  CHECK(lines_with(text, "grpc_server_started_total{") == 45);
+  CHECK(lines_with(text, "grpc_server_handled_total{") == 45 * 17);
   CHECK(has_line(text, R"(grpc_server_started_total{grpc_method="Range",grpc_service="etcdserverpb.KV",grpc_type="unary"} 3)"));
   CHECK(has_line(text, R"(grpc_server_started_total{grpc_method="Watch",grpc_service="etcdserverpb.Watch",grpc_type="bidi_stream"} 1)"));
   CHECK(has_line(text, R"(grpc_server_started_total{grpc_method="Snapshot",grpc_service="etcdserverpb.Maintenance",grpc_type="server_stream"} 0)"));

@@ -80,8 +80,10 @@ void MaintenanceService::hash(net::CallRef call, std::string_view) {
       base::Result<std::uint32_t> crc = std::uint32_t{0};
       if (committed) {
         // In the commit loop's thread, before its next transaction: this snapshot sees exactly that commit.
+        const base::Instant begin = member_.clock().now();
         auto transaction = member_.backend().database()->begin_read();
         crc = transaction ? hash_of_all_buckets(*transaction) : base::Result<std::uint32_t>(transaction.error());
+        member_.metrics().hash.observe(member_.clock().now() - begin);
       } else {
         crc = committed.error();
       }
@@ -103,7 +105,9 @@ void MaintenanceService::hash_kv(net::CallRef call, std::string_view message) {
   net::GrpcCall& asked = *call;
   const bool accepted = readers_.run([this, call = std::move(call), request]() mutable {
     mvcc::HashKv hash(member_.views(), member_.compaction_hashes(), request.revision());
+    const base::Instant begin = member_.clock().now();
     auto result = hash.run();
+    member_.metrics().hash_kv.observe(member_.clock().now() - begin);
     const std::int64_t current = hash.current_revision();
     net::Executor& home = call->executor();
     home.post([this, call = std::move(call), result = std::move(result), current, request] {
