@@ -19,7 +19,7 @@ namespace etcdpp::raft::nemesis {
 
 namespace {
 
-constexpr NodeId kNodes = 7;
+constexpr NodeId kMaxNodes = 7;
 constexpr int kSteps = 1500;
 
 struct AppendWork {
@@ -47,19 +47,26 @@ struct Node {
 
 class Nemesis {
  public:
-  Nemesis(std::uint64_t seed, Totals& totals) : random_(seed), totals_(totals), async_(random_.one_in(2)), nodes_(kNodes + 1) {
+  Nemesis(std::uint64_t seed, Totals& totals) : random_(seed), totals_(totals), async_(random_.one_in(2)) {
     const NodeId voters = 1 + random_.below(5);
+    node_count_ = std::min(kMaxNodes, voters + random_.below(3));
+    nodes_.resize(node_count_ + 1);
+    // Some runs are calm enough to get somewhere, some are storms of elections, crashes or membership changes.
+    campaigns_ = random_.one_in(2) ? 5 : 30;
+    crashes_ = random_.one_in(2) ? 5 : 30;
+    conf_changes_ = random_.one_in(2) ? 2 : 20;
+    losses_ = random_.one_in(2) ? 10 : 60;
     for (NodeId id = 1; id <= voters; ++id) bootstrap_.push_back({.id = id});
     Config config{.election_ticks = 5,
                   .async_storage_writes = async_,
-                  .max_size_per_message = random_.one_in(2) ? 64u : 4096u,
+                  .max_size_per_message = random_.one_in(2) ? 1u : random_.one_in(2) ? 64u : 4096u,
                   .max_inflight_messages = 1 + random_.below(6),
                   .check_quorum = !random_.one_in(3),
                   .pre_vote = random_.one_in(2)};
     if (random_.one_in(4)) config.max_inflight_bytes = config.max_size_per_message;
     config.max_committed_size_per_ready = random_.one_in(2) ? 0 : 1;
     config.step_down_on_removal = random_.one_in(2);
-    for (NodeId id = 1; id <= kNodes; ++id) {
+    for (NodeId id = 1; id <= node_count_; ++id) {
       Node& node = nodes_[id];
       node.config = config;
       node.config.id = id;
@@ -255,7 +262,7 @@ class Nemesis {
 
   // ---- what happens next
 
-  Node& any() { return nodes_[1 + random_.below(kNodes)]; }
+  Node& any() { return nodes_[1 + random_.below(node_count_)]; }
   Node* leader() {
     Node* found = nullptr;
     for (Node& node : nodes_)
@@ -264,54 +271,61 @@ class Nemesis {
   }
 
   void disturb() {
-    const std::uint64_t dice = random_.below(1000);
     Node& node = any();
-    if (dice < 330) {
-      if (!network_.empty()) deliver(random_.one_in(3) ? random_.below(network_.size()) : 0, random_.one_in(20));
-    } else if (dice < 500) {
-      handle_ready(node);
-    } else if (dice < 620) {
-      if (async_) run_append(node);
-      else handle_ready(node);
-    } else if (dice < 720) {
-      if (async_) run_apply(node);
-      else handle_ready(node);
-    } else if (dice < 800) {
-      if (node.raw) node.raw->tick();
-      observe(node);
-    } else if (dice < 860) {
-      propose(random_.one_in(3) ? node : (leader() ? *leader() : node));
-    } else if (dice < 900) {
-      for (Node& each : nodes_) {
-        if (each.raw && !random_.one_in(4)) handle_ready(each);
-        if (async_) run_append(each);
-      }
-    } else if (dice < 920) {
-      if (!network_.empty()) drop(random_.below(network_.size()));
-    } else if (dice < 930) {
-      crash_or_restart(node);
-    } else if (dice < 945) {
-      if (!node.raw) start(node);
-    } else if (dice < 950) {
-      partition_.clear();
-      if (random_.one_in(2))
-        for (NodeId id = 1; id <= kNodes; ++id)
-          if (random_.one_in(2)) partition_.insert(id);
-    } else if (dice < 960) {
-      propose_conf_change(leader() ? *leader() : node);
-    } else if (dice < 965) {
+    Node* lead = leader();
+    // Each chance is in thousandths; what is left goes to the network and the disks.
+    std::uint64_t dice = random_.below(1000);
+    const auto chance = [&](std::uint64_t weight) {
+      if (dice < weight) return true;
+      dice -= weight;
+      return false;
+    };
+    if (chance(campaigns_)) {
       if (node.raw) node.raw->campaign();
       observe(node);
-    } else if (dice < 972) {
-      if (node.raw) node.raw->transfer_leader(1 + random_.below(kNodes)), ++totals_.transfers;
+    } else if (chance(crashes_)) {
+      crash_or_restart(node);
+    } else if (chance(30)) {
+      if (!node.raw) start(node);
+    } else if (chance(conf_changes_)) {
+      propose_conf_change(lead && !random_.one_in(4) ? *lead : node);
+    } else if (chance(losses_)) {
+      if (!network_.empty()) drop(random_.below(network_.size()));
+    } else if (chance(6)) {
+      partition_.clear();
+      if (!random_.one_in(3))
+        for (NodeId id = 1; id <= node_count_; ++id)
+          if (random_.one_in(2)) partition_.insert(id);
+    } else if (chance(5)) {
+      if (node.raw) node.raw->transfer_leader(1 + random_.below(node_count_)), ++totals_.transfers;
       observe(node);
-    } else if (dice < 990) {
+    } else if (chance(20)) {
       read(node);
-    } else if (dice < 995) {
+    } else if (chance(6)) {
       compact(node);
-    } else if (node.raw) {
-      node.raw->forget_leader();
+    } else if (chance(4)) {
+      if (node.raw) node.raw->forget_leader();
       observe(node);
+    } else if (chance(60)) {
+      propose(random_.one_in(4) || !lead ? node : *lead);
+    } else if (chance(80)) {
+      if (node.raw) node.raw->tick();
+      observe(node);
+    } else if (chance(300)) {
+      if (!network_.empty()) deliver(random_.one_in(2) ? random_.below(network_.size()) : 0, random_.one_in(20));
+    } else if (chance(160)) {
+      handle_ready(node);
+    } else if (chance(60)) {
+      for (NodeId id = 1; id <= node_count_; ++id) {
+        if (!random_.one_in(4)) handle_ready(nodes_[id]);
+        run_append(nodes_[id]);
+      }
+    } else if (chance(120)) {
+      if (async_) run_append(node);
+      else handle_ready(node);
+    } else {
+      if (async_) run_apply(node);
+      else handle_ready(node);
     }
   }
 
@@ -335,7 +349,7 @@ class Nemesis {
   }
   void propose_conf_change(Node& node) {
     if (!node.raw) return;
-    const auto change = [&] { return ConfChangeSingle{static_cast<ConfChangeType>(random_.one_in(3) ? 0 : random_.below(4)), 1 + random_.below(kNodes)}; };
+    const auto change = [&] { return ConfChangeSingle{static_cast<ConfChangeType>(random_.one_in(3) ? 0 : random_.below(4)), 1 + random_.below(node_count_)}; };
     // A committed change that would leave no voter is the application's to refuse.
     const auto sane = [&](const ConfChangeV2& it) { return ConfChanger(node.raw->raft().tracker(), node.raw->status().last_index).change(it).has_value(); };
     if (random_.one_in(2)) {
@@ -360,8 +374,8 @@ class Nemesis {
   }
 
   void check_log_matching() {
-    for (NodeId a = 1; a <= kNodes; ++a)
-      for (NodeId b = a + 1; b <= kNodes; ++b)
+    for (NodeId a = 1; a <= node_count_; ++a)
+      for (NodeId b = a + 1; b <= node_count_; ++b)
         if (nodes_[a].raw && nodes_[b].raw)
           if (std::string broken = ClusterInvariants::check_log_matching(*nodes_[a].raw, *nodes_[b].raw); !broken.empty()) fail(std::move(broken));
   }
@@ -369,11 +383,11 @@ class Nemesis {
   /// Everybody is up and hears everybody: something new commits, and all members come to have it.
   void heal() {
     partition_.clear();
-    for (NodeId id = 1; id <= kNodes; ++id)
+    for (NodeId id = 1; id <= node_count_; ++id)
       if (!nodes_[id].raw) start(nodes_[id]);
     Index wanted = 0;
     for (int round = 0; round < 2000 && broken_.empty(); ++round) {
-      for (NodeId id = 1; id <= kNodes; ++id) {
+      for (NodeId id = 1; id <= node_count_; ++id) {
         if (!nodes_[id].raw) continue;
         nodes_[id].raw->tick();
         observe(nodes_[id]);
@@ -401,7 +415,7 @@ class Nemesis {
     }
     if (!broken_.empty() || nobody_can_lead()) return;
     std::string picture;
-    for (NodeId id = 1; id <= kNodes; ++id) {
+    for (NodeId id = 1; id <= node_count_; ++id) {
       if (!nodes_[id].raw) continue;
       const Status status = nodes_[id].raw->status();
       picture += fmt::format("\n  {}: {} term {} lead {} committed {} applied {} app {} {}", id, to_string(status.soft_state.role), status.hard_state.term,
@@ -427,7 +441,7 @@ class Nemesis {
   void settle() {
     for (int turn = 0; turn < 200 && broken_.empty(); ++turn) {
       bool busy = false;
-      for (NodeId id = 1; id <= kNodes; ++id) {
+      for (NodeId id = 1; id <= node_count_; ++id) {
         busy |= handle_ready(nodes_[id]);
         busy |= run_append(nodes_[id]);
         busy |= run_apply(nodes_[id]);
@@ -440,6 +454,11 @@ class Nemesis {
   base::Random random_;
   Totals& totals_;
   const bool async_;
+  NodeId node_count_ = 0;
+  std::uint64_t campaigns_ = 0;
+  std::uint64_t crashes_ = 0;
+  std::uint64_t conf_changes_ = 0;
+  std::uint64_t losses_ = 0;
   std::vector<Peer> bootstrap_;
   std::vector<Node> nodes_;  // by id; 0 is unused
   std::vector<Message> network_;

@@ -31,7 +31,7 @@ bool Raft::promotable() const {
 }
 
 bool Raft::has_unapplied_conf_changes() const {
-  if (log_.applied() >= log_.committed()) return false;
+  if (log_.applied() >= log_.committed() || has_bug(ClassicBug::kCampaignWithUnappliedConfChange)) return false;
   bool found = false;
   const auto scanned = log_.scan(log_.applied() + 1, log_.committed() + 1, scan_page_size_, [&](std::span<const Entry> page) {
     for (const Entry& entry : page) found |= entry.type != EntryType::kNormal;
@@ -93,7 +93,7 @@ void Raft::become_leader() {
   lead_ = id_;
   role_ = Role::kLeader;
   Progress* self = tracker_.progress.find(id_);
-  ETCDPP_ASSERT(self, "a leader was a voter when it campaigned");
+  ETCDPP_ASSERT(self, "only members become leaders");
   self->become_replicate();
   self->recent_active = true;
   // The log may hold a conf change that is not committed yet; assume its last entry is one.
@@ -107,9 +107,9 @@ void Raft::become_leader() {
 void Raft::answer_vote_request(const Message& m) {
   const bool can_vote = vote_ == m.from ||                      // asked again
                         (vote_ == kNone && lead_ == kNone) ||   // free
-                        (m.type == MessageType::kPreVote && m.term > term_);
+                        (m.type == MessageType::kPreVote && m.term > term_) || has_bug(ClassicBug::kVoteTwiceInATerm);
   const EntryId last = log_.last_entry_id();
-  const bool granted = can_vote && log_.is_up_to_date({m.log_term, m.index});
+  const bool granted = can_vote && (log_.is_up_to_date({m.log_term, m.index}) || has_bug(ClassicBug::kVoteForShorterLog));
   // A learner votes as well: whoever asks it may know a configuration in which it is a voter already.
   say_.info("{:x} [logterm: {}, index: {}, vote: {:x}] {} {} {} {:x} [logterm: {}, index: {}] at term {}", id_, last.term, last.index,
             vote_, granted ? "cast" : "rejected", to_string(m.type), granted ? "for" : "from", m.from, m.log_term, m.index, term_);
@@ -156,6 +156,9 @@ base::Result<> Raft::step_candidate(Message& m) {
       if (tally.result == VoteResult::kWon) {
         if (pre) {
           campaign(Campaign::kElection);
+        } else if (!tracker_.progress.find(id_)) {
+          // Removed while the votes were on their way.
+          become_follower(term_, kNone);
         } else {
           become_leader();
           broadcast_append();

@@ -81,7 +81,7 @@ base::Result<> Raft::handle_proposal(Message& m) {
 }
 
 std::string Raft::conf_change_obstacle(bool leaves_joint) const {
-  if (pending_conf_index_ > log_.applied())
+  if (pending_conf_index_ > log_.applied() && !has_bug(ClassicBug::kConfChangeWhilePending))
     return fmt::format("possible unapplied conf change at index {} (applied to {})", pending_conf_index_, log_.applied());
   const bool joint = tracker_.membership.voters.joint();
   if (joint && !leaves_joint) return "must transition out of joint config first";

@@ -85,6 +85,8 @@ bool Node::step() {
     return true;
   }
   propose_held();
+  // Only now: what came in one batch with the tick of its deadline has been offered to the leader, if there is one.
+  expire_held();
   const bool handed_out = hand_out();
   return took || handed_out;
 }
@@ -113,7 +115,6 @@ void Node::take(Input& input) {
                  [&](Tick&) {
                    ++ticks_;
                    raw_.tick();
-                   expire_held();
                  },
                  [&](Campaign&) { raw_.campaign(); },
                  [&](ReadIndex& it) { raw_.read_index(std::move(it.context)); },

@@ -10,6 +10,7 @@
 #include <etcdpp/raft/ready.h>
 #include <etcdpp/raft/status.h>
 
+#include "classic_bugs.h"
 #include "conf_changer.h"
 #include "raft_log.h"
 #include "read_only.h"
@@ -54,7 +55,7 @@ class Raft {
   NodeId vote() const { return vote_; }
   NodeId lead() const { return lead_; }
   Role role() const { return role_; }
-  HardState hard_state() const { return {term_, vote_, log_.committed()}; }
+  HardState hard_state() const { return {term_, has_bug(ClassicBug::kVoteNotPersisted) ? kNone : vote_, log_.committed()}; }
   SoftState soft_state() const { return {lead_, role_}; }
   NodeId lead_transferee() const { return lead_transferee_; }
   Index pending_conf_index() const { return pending_conf_index_; }

@@ -5,6 +5,8 @@
 #include <etcdpp/base/assert.h>
 #include <etcdpp/raft/errc.h>
 
+#include "classic_bugs.h"
+
 namespace etcdpp::raft {
 
 namespace {
@@ -123,7 +125,10 @@ Index RaftLog::find_conflict(std::span<const Entry> entries) const {
 base::Result<std::optional<Index>> RaftLog::maybe_append(EntryId previous, std::span<Entry> entries, Index committed) {
   if (!matches(previous)) return std::optional<Index>();
   const Index last_new = previous.index + entries.size();
-  if (const Index conflict = find_conflict(entries); conflict != 0) {
+  Index conflict = find_conflict(entries);
+  if (has_bug(ClassicBug::kTruncateWithoutConflict) && conflict == 0 && !entries.empty() && entries.back().index > committed_)
+    conflict = std::max(entries.front().index, committed_ + 1);
+  if (conflict != 0) {
     if (conflict <= committed_)
       return base::Error(Errc::kMalformedMessage, "entry " + std::to_string(conflict) + " conflict with committed entry [committed(" +
                                                       std::to_string(committed_) + ")]");

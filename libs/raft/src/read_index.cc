@@ -14,7 +14,7 @@ bool Raft::committed_in_current_term() const {
 }
 
 void Raft::handle_read_index(Message& m) {
-  if (!committed_in_current_term()) {
+  if (!committed_in_current_term() && !has_bug(ClassicBug::kReadBeforeFirstCommit)) {
     // The true commit index is not known before something of this term is committed: after a crash not even to a sole
     // voter, since commit indices are not synced. (etcd answers a sole voter at once.)
     if (postponed_reads_.size() < kMaxPostponedReads) postponed_reads_.push_back(std::move(m));
@@ -24,7 +24,8 @@ void Raft::handle_read_index(Message& m) {
 }
 
 void Raft::start_read(Message& request) {
-  if (read_only_option_ == ReadOnlyOption::kLeaseBased || tracker_.is_sole_voter(id_)) return answer_read(std::move(request), log_.committed());
+  if (read_only_option_ == ReadOnlyOption::kLeaseBased || tracker_.is_sole_voter(id_) || has_bug(ClassicBug::kStaleRead))
+    return answer_read(std::move(request), log_.committed());
   if (read_only_.add(log_.committed(), std::move(request))) broadcast_heartbeat();
 }
 

@@ -65,7 +65,7 @@ void Raft::broadcast_heartbeat() {
 
 void Raft::send_heartbeat(NodeId to, Progress& progress, const base::Bytes& context) {
   // Never beyond what this follower is known to have: the rest of its log may differ from ours.
-  const Index commit = std::min(progress.match, log_.committed());
+  const Index commit = has_bug(ClassicBug::kHeartbeatCommitUnchecked) ? log_.committed() : std::min(progress.match, log_.committed());
   send({.type = MessageType::kHeartbeat, .to = to, .commit = commit, .context = context});
   progress.sent_commit = commit;
 }
@@ -120,6 +120,10 @@ void Raft::handle_append_response(const Message& m, Progress& from) {
   }
 }
 
-bool Raft::maybe_commit() { return log_.maybe_commit({term_, tracker_.committed()}); }
+bool Raft::maybe_commit() {
+  const Index index = tracker_.committed();
+  const Term term = has_bug(ClassicBug::kCommitOlderTermByCounting) ? log_.term(index).value_or(0) : term_;
+  return log_.maybe_commit({term, index});
+}
 
 }  // namespace etcdpp::raft

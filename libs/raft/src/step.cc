@@ -174,7 +174,9 @@ void Raft::send(Message m) {
     default: m.term = term_;
   }
   // These promise that something of ours is durable: an appended entry, or a vote.
-  if (m.type == MessageType::kAppResp || m.type == MessageType::kVoteResp || m.type == MessageType::kPreVoteResp)
+  if (has_bug(ClassicBug::kAcknowledgeBeforeDurable) && m.type == MessageType::kAppResp && m.to != id_)
+    messages_.push_back(std::move(m));
+  else if (m.type == MessageType::kAppResp || m.type == MessageType::kVoteResp || m.type == MessageType::kPreVoteResp)
     messages_after_append_.push_back(std::move(m));
   else
     messages_.push_back(std::move(m));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "classic_bugs.h"
+
 namespace etcdpp::raft {
 
 std::string Membership::describe() const {
@@ -47,10 +49,12 @@ std::string ProgressMap::describe() const {
 }
 
 Index Tracker::committed() const {
-  return committed_index(membership.voters, [this](NodeId id) -> std::optional<Index> {
+  const auto match_of = [this](NodeId id) -> std::optional<Index> {
     const Progress* member = progress.find(id);
     return member ? std::optional(member->match) : std::nullopt;
-  });
+  };
+  if (has_bug(ClassicBug::kOutgoingHalfIgnored)) return committed_index(membership.voters.incoming, match_of);
+  return committed_index(membership.voters, match_of);
 }
 
 bool Tracker::quorum_active() const {
@@ -77,7 +81,8 @@ Tracker::Tally Tracker::tally_votes() const {
     if (member.is_learner) continue;
     if (const auto vote = vote_of(id)) ++(*vote ? tally.granted : tally.rejected);
   }
-  tally.result = vote_result(membership.voters, [this](NodeId id) { return vote_of(id); });
+  const auto vote = [this](NodeId id) { return vote_of(id); };
+  tally.result = has_bug(ClassicBug::kOutgoingHalfIgnored) ? vote_result(membership.voters.incoming, vote) : vote_result(membership.voters, vote);
   return tally;
 }
 
