@@ -15,12 +15,13 @@ constexpr std::uint64_t kMapWhileCreating = 1u << 20;
 
 struct Paths {
   explicit Paths(const std::string& data_dir)
-      : etcd_database(data_dir + "/member/snap/db"),
-        directory(data_dir + "/member/etcdpp"),
+      : member(data_dir + "/member"),
+        etcd_database(member + "/snap/db"),
+        directory(member + "/etcdpp"),
         lock(directory + "/lock"),
         database(directory + "/data.lmdb"),
         unfinished(database + ".new") {}
-  std::string etcd_database, directory, lock, database, unfinished;
+  std::string member, etcd_database, directory, lock, database, unfinished;
 };
 
 base::Result<std::shared_ptr<base::File>> take_lock(base::Env& env, const Paths& paths) {
@@ -51,7 +52,8 @@ base::Result<> create(const Options& options, const Paths& paths, const std::sha
   }
   ETCDPP_TRY(remove_if_there(env, paths.unfinished + "-lock"));
   ETCDPP_TRY(env.rename(paths.unfinished, paths.database));
-  return env.sync_directory(paths.directory);
+  ETCDPP_TRY(env.sync_directory(paths.directory));
+  return env.sync_directory(paths.member);
 }
 
 base::Result<std::uint64_t> meta_number(const ReadTransaction& transaction, const std::string& path, base::BytesView key) {

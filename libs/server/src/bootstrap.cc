@@ -39,10 +39,8 @@ std::string parent_of(const std::string& path) {
   return parent.empty() ? "." : parent;
 }
 
-/// The first bytes of a new cluster: ids, an empty log that names them, an empty database.
-base::Result<Bootstrapped> begin_new(const BootstrapOptions& o) {
-  Bootstrapped boot;
-  boot.fresh = true;
+/// What the bootstrap flags say: ids, and the members for raft's bootstrap entries.
+base::Result<> read_flags(const BootstrapOptions& o, Bootstrapped& boot) {
   if (o.config.initial_cluster_state != "new")
     return base::Error(Errc::kNotSupportedYet, "joining an existing cluster (--initial-cluster-state=existing)");
   ETCDPP_ASSIGN(const config::InitialCluster cluster, o.config.members());
@@ -61,6 +59,13 @@ base::Result<Bootstrapped> begin_new(const BootstrapOptions& o) {
   if (boot.member_id == 0)
     return base::Error(Errc::kBadDataDirectory,
                        fmt::format("couldn't find local name \"{}\" in the initial cluster configuration", o.config.name));
+  return {};
+}
+
+/// The first bytes of a new cluster: ids, an empty log that names them, an empty database.
+base::Result<Bootstrapped> begin_new(const BootstrapOptions& o) {
+  Bootstrapped boot;
+  ETCDPP_TRY(read_flags(o, boot));
   ETCDPP_ASSIGN(boot.backend, backend::Backend::open(backend_options(o, boot.cluster_id, boot.member_id)));
   if (boot.backend->opened().consistent_index != 0)
     return base::Error(Errc::kBadDataDirectory,
@@ -68,6 +73,20 @@ base::Result<Bootstrapped> begin_new(const BootstrapOptions& o) {
                                    "may point elsewhere), or move the directory away to start anew",
                                    o.config.effective_data_dir(), boot.backend->opened().consistent_index, o.config.effective_wal_dir()));
   ETCDPP_ASSIGN(boot.log, wal::Wal::create(o.env, o.config.effective_wal_dir(), {boot.member_id, boot.cluster_id}, o.wal));
+  boot.raft_storage = std::make_unique<raft::MemoryStorage>();
+  return boot;
+}
+
+/// The first life ended within its first write: no hard state was ever synced, so nobody was promised anything, and what
+/// there is of bootstrap entries is written again over itself. (etcd waits for ever for a leader here.)
+base::Result<Bootstrapped> begin_again(const BootstrapOptions& o, const wal::Metadata& metadata, Bootstrapped boot) {
+  ETCDPP_TRY(read_flags(o, boot));
+  if (boot.member_id != metadata.node_id || boot.cluster_id != metadata.cluster_id)
+    return base::Error(Errc::kBadDataDirectory,
+                       fmt::format("{} was begun for member {:x} of cluster {:x} and holds nothing yet; the flags name member {:x} of "
+                                   "cluster {:x}: give the flags of the first start, or remove the directory",
+                                   o.config.effective_data_dir(), metadata.node_id, metadata.cluster_id, boot.member_id, boot.cluster_id));
+  o.logger.info("the first start was interrupted; beginning again", {{"data-dir", o.config.effective_data_dir()}});
   boot.raft_storage = std::make_unique<raft::MemoryStorage>();
   return boot;
 }
@@ -92,6 +111,7 @@ base::Result<Bootstrapped> restart(const BootstrapOptions& o) {
   open.consistent_index = consistent_index;
   ETCDPP_ASSIGN(wal::Wal::Opened opened, wal::Wal::open(o.env, wal_dir, start, open, o.wal));
   boot.log = std::move(opened.wal);
+  if (start.index == 0 && consistent_index == 0 && opened.read.hard_state.empty()) return begin_again(o, metadata, std::move(boot));
   ETCDPP_ASSIGN(boot.rows, load_cluster_rows(*boot.backend));
   if (boot.rows.auth_enabled)
     return base::Error(Errc::kNotSupportedYet, "a data directory with authentication enabled");
