@@ -118,7 +118,7 @@ class IndexCursor {
 /// becomes garbage, which the caller gives back (reclaim) when no View up to the superseded one is held any more.
 /// Inner nodes carry live keys, live bytes, the newest creation or deletion below, the newest modification below, and the
 /// number of rows that compaction might drop. Marks may be too high after compaction: that costs time, never truth.
-/// etcd: its treeIndex/keyIndex; rules of generations and compaction are the same (docs/formats: mvcc).
+/// etcd: its treeIndex/keyIndex; rules of generations and compaction are the same (docs/formats/key_space.md).
 class TreeIndex {
  public:
   /// Memory that superseded roots may still refer to.
