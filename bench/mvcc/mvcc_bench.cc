@@ -1,4 +1,5 @@
-// The store without a server around it: what one put, get, count, page, restore and compaction cost at a number of keys.
+// The store without a server around it: what one put, get, count, page, restore and compaction cost at a number of
+// keys.
 //
 //   mvcc_bench --benchmark_filter=put      (times are per operation; "anon_MB" is anonymous memory of the process)
 
@@ -144,7 +145,12 @@ void put_apply(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * 1'000);
   bench.commit();
 }
-BENCHMARK(put_apply)->Args({300'000, 50})->Args({1'000'000, 50})->Args({1'000'000, 1})->Iterations(100)->Unit(benchmark::kMillisecond);
+BENCHMARK(put_apply)
+    ->Args({300'000, 50})
+    ->Args({1'000'000, 50})
+    ->Args({1'000'000, 1})
+    ->Iterations(100)
+    ->Unit(benchmark::kMillisecond);
 
 void get_one(benchmark::State& state) {
   Bench& bench = bench_with(static_cast<std::uint64_t>(state.range(0)));

@@ -7,8 +7,8 @@
 #include "index_node.h"
 #include "key_index.h"
 
-// Compaction's pass over the index: in slices, in key order, past every subtree that has no history. A subtree is changed
-// as any other: what was published is copied. Nodes that become small are joined with their right neighbour, so
+// Compaction's pass over the index: in slices, in key order, past every subtree that has no history. A subtree is
+// changed as any other: what was published is copied. Nodes that become small are joined with their right neighbour, so
 // that an index that shrinks gives its nodes back.
 
 namespace etcdpp::mvcc {

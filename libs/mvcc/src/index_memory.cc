@@ -16,10 +16,12 @@ constexpr bool kSlabs = false;
 constexpr bool kSlabs = true;
 #endif
 
-void IndexMemory::Unmap::operator()(std::byte* slab) const { ::munmap(slab, kSlab); }
+void IndexMemory::Unmap::operator()(std::byte* slab) const {
+  ::munmap(slab, kSlab);
+}
 
-// Searches jump all over the slabs, and with small pages most of a jump is the walk of the page table. So a slab is what
-// the system can make a huge page of; straight from it, because a general allocator would keep what surrounds it.
+// Searches jump all over the slabs, and with small pages most of a jump is the walk of the page table. So a slab is
+// what the system can make a huge page of; straight from it, because a general allocator would keep what surrounds it.
 IndexMemory::Slab IndexMemory::map_slab() {
   void* mapped = ::mmap(nullptr, 2 * kSlab, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   ETCDPP_ASSERT(mapped != MAP_FAILED, "out of memory for the key index");

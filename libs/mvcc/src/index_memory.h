@@ -9,8 +9,8 @@ namespace etcdpp::mvcc {
 
 /// Memory of index nodes and keys: pieces of one size class come from slabs and go back to a list of their class.
 ///
-/// A key with one revision takes what its bytes need, rounded to eight, and no allocator's header: at a million keys that
-/// is a fifth of the index. Slabs stay until the index goes. Threads: the index's owner.
+/// A key with one revision takes what its bytes need, rounded to eight, and no allocator's header: at a million keys
+/// that is a fifth of the index. Slabs stay until the index goes. Threads: the index's owner.
 class IndexMemory {
  public:
   IndexMemory() = default;

@@ -25,7 +25,8 @@ IndexNode::Place IndexNode::find(base::BytesView key) const {
   if (count == 0) return {0, false};
   const std::uint64_t head = head_of(key, skip);
   unsigned low = heads_below(head);
-  // One key has to be looked at anyway; it also tells whether the sought one shares the prefix that makes heads comparable.
+  // One key has to be looked at anyway; it also tells whether the sought one shares the prefix that makes heads
+  // comparable.
   const base::BytesView probe = keys[low < count ? low : count - 1u]->key();
   if (skip != 0 && (key.size() < skip || std::memcmp(key.data(), probe.data(), skip) != 0))
     return {key < probe ? 0u : static_cast<unsigned>(count), false};

@@ -73,8 +73,9 @@ struct IndexNode {
     bool exact;
   };
   Place find(base::BytesView key) const;
-  /// The same by heads alone, without a look at any key: right if the key shares the prefix of this node's keys, as every key
-  /// in it does. So a search for a key that exists may go down by guesses and is right if it arrives at the key.
+  /// The same by heads alone, without a look at any key: right if the key shares the prefix of this node's keys, as
+  /// every key in it does. So a search for a key that exists may go down by guesses and is right if it arrives at the
+  /// key.
   unsigned guess_child(base::BytesView key) const;
   /// The one key that may be `key`, by heads alone; count if there is none or more than one.
   unsigned guess_key(base::BytesView key) const;
@@ -116,9 +117,15 @@ struct InnerNode : IndexNode {
   IndexNode* children[kFanout];
 };
 
-inline InnerNode& IndexNode::inner() { return static_cast<InnerNode&>(*this); }
-inline const InnerNode& IndexNode::inner() const { return static_cast<const InnerNode&>(*this); }
+inline InnerNode& IndexNode::inner() {
+  return static_cast<InnerNode&>(*this);
+}
+inline const InnerNode& IndexNode::inner() const {
+  return static_cast<const InnerNode&>(*this);
+}
 
-inline std::size_t node_bytes(const IndexNode& node) { return node.leaf() ? sizeof(IndexNode) : sizeof(InnerNode); }
+inline std::size_t node_bytes(const IndexNode& node) {
+  return node.leaf() ? sizeof(IndexNode) : sizeof(InnerNode);
+}
 
 }  // namespace etcdpp::mvcc

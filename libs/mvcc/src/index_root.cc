@@ -61,7 +61,9 @@ class RangeSum {
   TakeKey take_key_;
 };
 
-bool empty_interval(const KeyRange& range) { return range.has_end() && range.end() <= range.begin(); }
+bool empty_interval(const KeyRange& range) {
+  return range.has_end() && range.end() <= range.begin();
+}
 
 }  // namespace
 

@@ -24,7 +24,8 @@ std::int64_t KeyIndex::version(std::uint32_t at) const {
 std::uint32_t KeyIndex::up_to(std::int64_t main) const {
   const RevisionRecord* all = records();
   if (all[count - 1].main <= main) return count;  // nearly always
-  const auto* end = std::upper_bound(all, all + count, main, [](std::int64_t m, const RevisionRecord& r) { return m < r.main; });
+  const auto* end =
+      std::upper_bound(all, all + count, main, [](std::int64_t m, const RevisionRecord& r) { return m < r.main; });
   return static_cast<std::uint32_t>(end - all);
 }
 

@@ -4,18 +4,24 @@
 
 #include <etcdpp/mvcc/errc.h>
 
-// message KeyValue { bytes key = 1; int64 create_revision = 2; int64 mod_revision = 3; int64 version = 4; bytes value = 5;
-// int64 lease = 6; } — every field number is below 16, so every tag is one byte: number << 3 | wire type.
+// message KeyValue { bytes key = 1; int64 create_revision = 2; int64 mod_revision = 3; int64 version = 4; bytes value =
+// 5; int64 lease = 6; } — every field number is below 16, so every tag is one byte: number << 3 | wire type.
 
 namespace etcdpp::mvcc {
 namespace {
 
 constexpr unsigned kVarint = 0, kFixed64 = 1, kLength = 2, kFixed32 = 5;
 
-constexpr char tag(unsigned field, unsigned wire) { return static_cast<char>(field << 3 | wire); }
+constexpr char tag(unsigned field, unsigned wire) {
+  return static_cast<char>(field << 3 | wire);
+}
 
-std::size_t bytes_field_size(base::BytesView bytes) { return bytes.empty() ? 0 : 1 + varint_size(bytes.size()) + bytes.size(); }
-std::size_t number_field_size(std::int64_t v) { return v == 0 ? 0 : 1 + varint_size(static_cast<std::uint64_t>(v)); }
+std::size_t bytes_field_size(base::BytesView bytes) {
+  return bytes.empty() ? 0 : 1 + varint_size(bytes.size()) + bytes.size();
+}
+std::size_t number_field_size(std::int64_t v) {
+  return v == 0 ? 0 : 1 + varint_size(static_cast<std::uint64_t>(v));
+}
 
 char* put_varint(char* out, std::uint64_t v) {
   while (v >= 0x80) {
@@ -75,7 +81,9 @@ void append_encoded(const KeyValue& kv, base::Bytes& out) {
 
 base::Result<KeyValue> decode_key_value(base::BytesView bytes) {
   const std::size_t size = bytes.size();
-  auto bad = [&] { return base::Error(Errc::kBadRow, "at byte " + std::to_string(size - bytes.size()) + " of " + std::to_string(size)); };
+  auto bad = [&] {
+    return base::Error(Errc::kBadRow, "at byte " + std::to_string(size - bytes.size()) + " of " + std::to_string(size));
+  };
   KeyValue kv;
   while (!bytes.empty()) {
     std::uint64_t head = 0, number = 0;
@@ -100,18 +108,32 @@ base::Result<KeyValue> decode_key_value(base::BytesView bytes) {
         content = bytes.substr(0, number);
         bytes.remove_prefix(number);
         break;
-      default: return bad();
+      default:
+        return bad();
     }
     const bool bytes_expected = field == 1 || field == 5;
     if (field <= 6 && wire != (bytes_expected ? kLength : kVarint)) return bad();
     switch (field) {
-      case 1: kv.key = content; break;
-      case 2: kv.create_revision = static_cast<std::int64_t>(number); break;
-      case 3: kv.mod_revision = static_cast<std::int64_t>(number); break;
-      case 4: kv.version = static_cast<std::int64_t>(number); break;
-      case 5: kv.value = content; break;
-      case 6: kv.lease = static_cast<std::int64_t>(number); break;
-      default: break;
+      case 1:
+        kv.key = content;
+        break;
+      case 2:
+        kv.create_revision = static_cast<std::int64_t>(number);
+        break;
+      case 3:
+        kv.mod_revision = static_cast<std::int64_t>(number);
+        break;
+      case 4:
+        kv.version = static_cast<std::int64_t>(number);
+        break;
+      case 5:
+        kv.value = content;
+        break;
+      case 6:
+        kv.lease = static_cast<std::int64_t>(number);
+        break;
+      default:
+        break;
     }
   }
   return kv;

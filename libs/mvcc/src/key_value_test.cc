@@ -13,7 +13,8 @@ namespace {
 
 std::string from_hex(std::string_view hex) {
   std::string out;
-  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) out.push_back(static_cast<char>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16)));
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
+    out.push_back(static_cast<char>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16)));
   return out;
 }
 
@@ -48,7 +49,9 @@ TEST_CASE("key value: etcd's bytes, both ways") {
   const KeyValue kv{.key = "k16", .create_revision = 17, .mod_revision = 17, .version = 1, .value = "v16", .lease = 0};
   base::Bytes bytes;
   append_encoded(kv, bytes);
-  CHECK(base::hex(bytes) == "0a036b313610111811" "20012a03763136");
+  CHECK(base::hex(bytes) ==
+        "0a036b313610111811"
+        "20012a03763136");
   const auto decoded = decode_key_value(bytes);
   REQUIRE(decoded);
   CHECK(decoded->key == "k16");
@@ -56,7 +59,13 @@ TEST_CASE("key value: etcd's bytes, both ways") {
   CHECK(decoded->mod_revision == 17);
 
   base::Bytes full;
-  append_encoded({.key = "a", .create_revision = 300, .mod_revision = -1, .version = INT64_MAX, .value = std::string_view("\0", 1), .lease = INT64_MIN}, full);
+  append_encoded({.key = "a",
+                  .create_revision = 300,
+                  .mod_revision = -1,
+                  .version = INT64_MAX,
+                  .value = std::string_view("\0", 1),
+                  .lease = INT64_MIN},
+                 full);
   const auto back = decode_key_value(full);
   REQUIRE(back);
   CHECK(back->mod_revision == -1);
@@ -70,17 +79,41 @@ TEST_CASE("key value: etcd's bytes, both ways") {
 
 TEST_CASE("key value: decoding follows protobuf's rules and survives anything") {
   // Fields in another order, one twice, unknown ones of every wire type.
-  const std::string shuffled = from_hex("2a0176" "0a0161" "3801" "41" "0102030405060708" "4d" "01020304" "52020102" "0a0162");
+  const std::string shuffled = from_hex(
+      "2a0176"
+      "0a0161"
+      "3801"
+      "41"
+      "0102030405060708"
+      "4d"
+      "01020304"
+      "52020102"
+      "0a0162");
   const auto decoded = decode_key_value(shuffled);
   REQUIRE(decoded);
   CHECK(decoded->key == "b");
   CHECK(decoded->value == "v");
-  for (const char* bad : {"0a", "0a05" "61", "00", "0b", "0801", "1201" "61", "10", "ffffffffffffffffffff01", "0affffffffffffffff7f", "41" "01", "4d0102"})
+  for (const char* bad : {"0a",
+                          "0a05"
+                          "61",
+                          "00", "0b", "0801",
+                          "1201"
+                          "61",
+                          "10", "ffffffffffffffffffff01", "0affffffffffffffff7f",
+                          "41"
+                          "01",
+                          "4d0102"})
     CHECK_FALSE(decode_key_value(from_hex(bad)));
   CHECK(decode_key_value({}).has_value());
   // Every truncation of a good row either decodes or says no.
   base::Bytes row;
-  append_encoded({.key = "some key", .create_revision = 1000, .mod_revision = 2000, .version = 3, .value = "some value", .lease = 99}, row);
+  append_encoded({.key = "some key",
+                  .create_revision = 1000,
+                  .mod_revision = 2000,
+                  .version = 3,
+                  .value = "some value",
+                  .lease = 99},
+                 row);
   for (std::size_t n = 0; n < row.size(); ++n) {
     auto cut = decode_key_value(base::BytesView(row).substr(0, n));
     if (cut) CHECK(cut->key.size() + cut->value.size() <= n);

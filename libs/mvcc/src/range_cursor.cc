@@ -14,8 +14,11 @@ KeyRange over(const KeyRange& range, const base::Bytes& begin, const base::Bytes
 }
 
 std::int64_t keys_only_framed_size(const KeyState& state) {
-  return static_cast<std::int64_t>(framed_size(encoded_size(
-      {.key = state.key, .create_revision = state.create_revision, .mod_revision = state.modified.main, .version = state.version, .value = {}})));
+  return static_cast<std::int64_t>(framed_size(encoded_size({.key = state.key,
+                                                             .create_revision = state.create_revision,
+                                                             .mod_revision = state.modified.main,
+                                                             .version = state.version,
+                                                             .value = {}})));
 }
 
 void set_behind(base::Bytes& key, base::BytesView last) {
@@ -67,7 +70,9 @@ base::Result<> RangeCursor::check(const RangeReader& reader) const {
   return {};
 }
 
-KeyRange RangeCursor::rest(const base::Bytes& from) const { return range_.starting_at(from); }
+KeyRange RangeCursor::rest(const base::Bytes& from) const {
+  return range_.starting_at(from);
+}
 
 base::Result<bool> RangeCursor::measure(const RangeReader& reader, std::size_t budget) {
   if (to_measure_ == 0) return true;
@@ -77,7 +82,8 @@ base::Result<bool> RangeCursor::measure(const RangeReader& reader, std::size_t b
   base::BytesView last;
   while (to_measure_ > 0 && cursor.visited() < budget && cursor.next(state)) {
     ++total_.keys;
-    total_.framed_bytes += options_.keys_only ? keys_only_framed_size(state) : static_cast<std::int64_t>(framed_size(state.row_bytes));
+    total_.framed_bytes +=
+        options_.keys_only ? keys_only_framed_size(state) : static_cast<std::int64_t>(framed_size(state.row_bytes));
     --to_measure_;
     last = state.key;
   }
@@ -85,7 +91,8 @@ base::Result<bool> RangeCursor::measure(const RangeReader& reader, std::size_t b
   return to_measure_ == 0;
 }
 
-base::Result<> RangeCursor::next(const RangeReader& reader, std::size_t max_rows, std::size_t max_bytes, std::vector<RangeRow>& rows) {
+base::Result<> RangeCursor::next(const RangeReader& reader, std::size_t max_rows, std::size_t max_bytes,
+                                 std::vector<RangeRow>& rows) {
   if (left_ == 0) return {};
   ETCDPP_TRY(check(reader));
   IndexCursor cursor(reader.view().index, rest(next_key_), answer_.revision);

@@ -30,7 +30,8 @@ base::Result<base::BytesView> RangeReader::row(Revision revision) const {
   if (auto buffered = view_->buffers.find(key)) return *buffered;
   ETCDPP_ASSIGN(const auto stored, transaction_.get_row(key));
   if (!stored) [[unlikely]]
-    return base::Error(Errc::kRowMissing, "revision " + std::to_string(revision.main) + "." + std::to_string(revision.sub));
+    return base::Error(Errc::kRowMissing,
+                       "revision " + std::to_string(revision.main) + "." + std::to_string(revision.sub));
   return *stored;
 }
 
@@ -41,7 +42,8 @@ base::Result<std::optional<base::BytesView>> RangeReader::get(base::BytesView ke
   return std::optional<base::BytesView>(bytes);
 }
 
-base::Result<RangeAnswer> RangeReader::range(const KeyRange& range, const RangeOptions& options, std::vector<RangeRow>& rows) const {
+base::Result<RangeAnswer> RangeReader::range(const KeyRange& range, const RangeOptions& options,
+                                             std::vector<RangeRow>& rows) const {
   RangeAnswer answer;
   answer.current_revision = view_->revision;
   ETCDPP_ASSIGN(answer.revision, resolve(options.revision));

@@ -15,10 +15,14 @@ namespace {
 
 constexpr int kKeys = 200;
 
-std::string key_of(int n) { return "key/" + std::to_string(n); }
+std::string key_of(int n) {
+  return "key/" + std::to_string(n);
+}
 
 /// The value that transaction `revision` writes under every key that it writes: a reader can tell what it ought to see.
-std::string value_of(std::int64_t revision) { return "v" + std::to_string(revision); }
+std::string value_of(std::int64_t revision) {
+  return "v" + std::to_string(revision);
+}
 
 }  // namespace
 
@@ -99,11 +103,14 @@ TEST_CASE("readers: beside apply, commit and compaction they see whole revisions
           break;
         }
         const auto newest = reader->view().revision;
-        const auto requested = random.one_in(2) ? 0 : std::max<std::int64_t>(newest - static_cast<std::int64_t>(random.below(400)), kKeys + 1);
+        const auto requested =
+            random.one_in(2) ? 0
+                             : std::max<std::int64_t>(newest - static_cast<std::int64_t>(random.below(400)), kKeys + 1);
         rows.clear();
         auto answer = reader->range(KeyRange::all(), {.revision = requested}, rows);
         if (!answer) {
-          if (answer.error().code != make_error_code(Errc::kCompacted) && answer.error().code != make_error_code(Errc::kFutureRevision))
+          if (answer.error().code != make_error_code(Errc::kCompacted) &&
+              answer.error().code != make_error_code(Errc::kFutureRevision))
             fail(answer.error().message());
           ++refused;
           continue;
@@ -119,7 +126,8 @@ TEST_CASE("readers: beside apply, commit and compaction they see whole revisions
           const int key = std::stoi(std::string(kv->key.substr(4)));
           const auto expected = last_write(answer->revision, key);
           if (kv->mod_revision != expected || kv->value != value_of(expected))
-            fail("key " + std::to_string(key) + " at " + std::to_string(answer->revision) + ": mod " + std::to_string(kv->mod_revision) + ", not " + std::to_string(expected));
+            fail("key " + std::to_string(key) + " at " + std::to_string(answer->revision) + ": mod " +
+                 std::to_string(kv->mod_revision) + ", not " + std::to_string(expected));
         }
       }
     });

@@ -69,14 +69,15 @@ base::Result<> Store::restore_rows(Restored& restored) {
 
 base::Result<Store::Restored> Store::restore(std::uint64_t applied_index) {
   std::int64_t scheduled = -1, finished = -1;
-  ETCDPP_TRY(backend_.scan_bucket(backend::Bucket::kMeta, [&](base::BytesView key, base::BytesView value) -> base::Result<> {
-    if (key == kScheduledCompactRevKey) {
-      ETCDPP_ASSIGN(scheduled, compact_mark(key, value));
-    } else if (key == kFinishedCompactRevKey) {
-      ETCDPP_ASSIGN(finished, compact_mark(key, value));
-    }
-    return {};
-  }));
+  ETCDPP_TRY(
+      backend_.scan_bucket(backend::Bucket::kMeta, [&](base::BytesView key, base::BytesView value) -> base::Result<> {
+        if (key == kScheduledCompactRevKey) {
+          ETCDPP_ASSIGN(scheduled, compact_mark(key, value));
+        } else if (key == kFinishedCompactRevKey) {
+          ETCDPP_ASSIGN(finished, compact_mark(key, value));
+        }
+        return {};
+      }));
   Restored restored;
   ETCDPP_TRY(restore_rows(restored));
   revision_ = std::max({revision_, scheduled, finished});

@@ -45,7 +45,8 @@ void RestoreBatch::sort(Item* begin, Item* end) {
     // Of equal heads the shorter key is the lesser if both end here; keys that go on are told apart below.
     std::sort(first, last, [end_here = depth + 8](const Item& a, const Item& b) {
       if (a.head != b.head) return a.head < b.head;
-      const std::size_t a_size = std::min<std::size_t>(a.key_size, end_here), b_size = std::min<std::size_t>(b.key_size, end_here);
+      const std::size_t a_size = std::min<std::size_t>(a.key_size, end_here),
+                        b_size = std::min<std::size_t>(b.key_size, end_here);
       return a_size != b_size ? a_size < b_size : a.row < b.row;
     });
     if (!longer) continue;

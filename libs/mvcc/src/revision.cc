@@ -14,7 +14,9 @@ RowKeyBytes::RowKeyBytes(Revision revision, bool tombstone) : size_(tombstone ? 
 }
 
 base::Result<RowKey> decode_row_key(base::BytesView bytes) {
-  auto bad = [&](const char* why) { return base::Error(Errc::kBadRowKey, std::string(why) + " in " + base::hex(bytes.substr(0, 32))); };
+  auto bad = [&](const char* why) {
+    return base::Error(Errc::kBadRowKey, std::string(why) + " in " + base::hex(bytes.substr(0, 32)));
+  };
   if (bytes.size() != kRowKeyBytes && bytes.size() != kTombstoneRowKeyBytes)
     return base::Error(Errc::kBadRowKey, std::to_string(bytes.size()) + " bytes, not 17 or 18");
   if (bytes[8] != '_') return bad("no '_' between main and sub");

@@ -25,7 +25,9 @@ base::Result<> Store::compact(std::int64_t revision, std::uint64_t entry_index) 
   return {};
 }
 
-bool Store::step_compaction(std::size_t budget) { return compaction_.index_step(backend_.committed_index(), budget); }
+bool Store::step_compaction(std::size_t budget) {
+  return compaction_.index_step(backend_.committed_index(), budget);
+}
 
 base::Result<RangeReader> Store::reader_at(std::int64_t revision) const {
   auto view = std::make_unique<View>();

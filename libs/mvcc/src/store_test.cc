@@ -24,8 +24,9 @@ std::vector<std::string> texts(const std::vector<RangeRow>& rows) {
     REQUIRE(kv->mod_revision == row.state.modified.main);
     REQUIRE(kv->version == row.state.version);
     REQUIRE(row.key_value.size() == row.state.row_bytes);
-    all.push_back(std::string(kv->key) + "=" + std::string(kv->value) + "@" + std::to_string(kv->create_revision) + "," +
-                  std::to_string(kv->mod_revision) + "," + std::to_string(kv->version) + "," + std::to_string(kv->lease));
+    all.push_back(std::string(kv->key) + "=" + std::string(kv->value) + "@" + std::to_string(kv->create_revision) +
+                  "," + std::to_string(kv->mod_revision) + "," + std::to_string(kv->version) + "," +
+                  std::to_string(kv->lease));
   }
   return all;
 }
@@ -248,7 +249,8 @@ TEST_CASE("cursor: the length of an answer is known before its rows") {
   for (const auto revision : {std::int64_t{0}, std::int64_t{200}, f.store->revision() - 1}) {
     for (const std::int64_t limit : {0, 1, 20, 1000}) {
       for (const bool keys_only : {false, true}) {
-        RangeCursor cursor(KeyRange::of("k1", "k6"), {.revision = revision, .limit = limit, .keys_only = keys_only}, RangeCursor::Hold::kPin);
+        RangeCursor cursor(KeyRange::of("k1", "k6"), {.revision = revision, .limit = limit, .keys_only = keys_only},
+                           RangeCursor::Hold::kPin);
         auto first = f.reader();
         const auto answer = cursor.start(f.store->views(), first);
         REQUIRE(answer);
@@ -268,7 +270,11 @@ TEST_CASE("cursor: the length of an answer is known before its rows") {
           for (const auto& row : rows) {
             CHECK(std::string(row.state.key) > last);
             last = row.state.key;
-            const KeyValue stripped{.key = row.state.key, .create_revision = row.state.create_revision, .mod_revision = row.state.modified.main, .version = row.state.version, .value = {}};
+            const KeyValue stripped{.key = row.state.key,
+                                    .create_revision = row.state.create_revision,
+                                    .mod_revision = row.state.modified.main,
+                                    .version = row.state.version,
+                                    .value = {}};
             bytes += static_cast<std::int64_t>(framed_size(keys_only ? encoded_size(stripped) : row.key_value.size()));
             ++n;
           }
@@ -298,7 +304,8 @@ TEST_CASE("store: random histories equal a map of maps, at every revision, throu
     const auto check = [&](const RangeReader& reader, std::int64_t at) {
       Texts expected;
       for (const auto& [key, v] : history.at(at))
-        expected.push_back(key + "=" + v.value + "@" + std::to_string(v.create) + "," + std::to_string(v.mod) + "," + std::to_string(v.version) + "," + std::to_string(v.lease));
+        expected.push_back(key + "=" + v.value + "@" + std::to_string(v.create) + "," + std::to_string(v.mod) + "," +
+                           std::to_string(v.version) + "," + std::to_string(v.lease));
       REQUIRE(list(reader, KeyRange::all(), {.revision = at}) == expected);
     };
     auto name = [&] { return "key" + std::to_string(random.below(60)); };
@@ -329,7 +336,8 @@ TEST_CASE("store: random histories equal a map of maps, at every revision, throu
             const std::int64_t lease = random.one_in(3) ? static_cast<std::int64_t>(1 + random.below(3)) : 0;
             txn.put(key, value, lease);
             auto at = now.find(key);
-            now[key] = at == now.end() ? Value{value, next, next, 1, lease} : Value{value, at->second.create, next, at->second.version + 1, lease};
+            now[key] = at == now.end() ? Value{value, next, next, 1, lease}
+                                       : Value{value, at->second.create, next, at->second.version + 1, lease};
             changed = true;
           }
         }
@@ -347,7 +355,9 @@ TEST_CASE("store: random histories equal a map of maps, at every revision, throu
         if (random.one_in(2)) f.step();
         f.publish();
       } else if (what < 96 && main > compacted + 1) {
-        compacted = std::max<std::int64_t>(compacted, 0) + 1 + static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(main - std::max<std::int64_t>(compacted, 0))));
+        compacted = std::max<std::int64_t>(compacted, 0) + 1 +
+                    static_cast<std::int64_t>(
+                        random.below(static_cast<std::uint64_t>(main - std::max<std::int64_t>(compacted, 0))));
         REQUIRE(f.compact(compacted));
         if (random.one_in(2)) f.finish_compactions();
       } else if (what < 98) {

@@ -72,7 +72,9 @@ struct StoreFixture {
 
   const base::Clock* const backend_clock;
 
-  explicit StoreFixture(const base::Clock* other_clock = nullptr) : backend_clock(other_clock ? other_clock : &clock) { open(); }
+  explicit StoreFixture(const base::Clock* other_clock = nullptr) : backend_clock(other_clock ? other_clock : &clock) {
+    open();
+  }
 
   void open() {
     backend::Options options;
@@ -166,7 +168,8 @@ struct StoreFixture {
     while (there && *there) {
       const auto key = decode_row_key(scan.key());
       REQUIRE(key);
-      all.push_back(std::to_string(key->revision.main) + "." + std::to_string(key->revision.sub) + (key->tombstone ? "t" : ""));
+      all.push_back(std::to_string(key->revision.main) + "." + std::to_string(key->revision.sub) +
+                    (key->tombstone ? "t" : ""));
       there = scan.next();
     }
     REQUIRE(there);

@@ -57,9 +57,13 @@ void TreeIndex::free_tree(IndexNode* node) {
   memory_->release(node, node_bytes(*node));
 }
 
-IndexRoot TreeIndex::current() const { return IndexRoot(root_); }
+IndexRoot TreeIndex::current() const {
+  return IndexRoot(root_);
+}
 
-std::size_t TreeIndex::memory_bytes() const { return memory_->total_bytes(); }
+std::size_t TreeIndex::memory_bytes() const {
+  return memory_->total_bytes();
+}
 
 TreeIndex::Published TreeIndex::publish() {
   ++batch_;
@@ -164,7 +168,8 @@ void TreeIndex::open_path(Slot& slot) {
 }
 
 void TreeIndex::append(KeyIndex* entry, Revision revision, std::uint32_t row_bytes, bool tombstone) {
-  const RevisionRecord record{revision.main, static_cast<std::uint32_t>(revision.sub), row_bytes & 0x7fffffff, tombstone};
+  const RevisionRecord record{revision.main, static_cast<std::uint32_t>(revision.sub), row_bytes & 0x7fffffff,
+                              tombstone};
   if (entry->count == 0) {
     entry->one = record;
     entry->count = 1;
@@ -200,7 +205,8 @@ void TreeIndex::replace(Slot& slot, KeyIndex* entry) {
 }
 
 void TreeIndex::put(Slot& slot, base::BytesView key, Revision revision, std::uint32_t row_bytes) {
-  ETCDPP_ASSERT(row_bytes <= 0x7fffffff && revision.sub >= 0 && revision.sub <= UINT32_MAX, "row or transaction too large for the index");
+  ETCDPP_ASSERT(row_bytes <= 0x7fffffff && revision.sub >= 0 && revision.sub <= UINT32_MAX,
+                "row or transaction too large for the index");
   open_path(slot);
   if (slot.entry_) {
     const Summary before = Summary::of(*slot.entry_);
@@ -220,7 +226,8 @@ void TreeIndex::put(Slot& slot, base::BytesView key, Revision revision, std::uin
 
 bool TreeIndex::tombstone(Slot& slot, Revision revision, std::uint32_t row_bytes) {
   if (!slot.entry_ || !slot.entry_->live()) return false;
-  ETCDPP_ASSERT(row_bytes <= 0x7fffffff && revision.sub >= 0 && revision.sub <= UINT32_MAX, "row or transaction too large for the index");
+  ETCDPP_ASSERT(row_bytes <= 0x7fffffff && revision.sub >= 0 && revision.sub <= UINT32_MAX,
+                "row or transaction too large for the index");
   open_path(slot);
   const Summary before = Summary::of(*slot.entry_);
   KeyIndex* entry = writable(slot.entry_);
@@ -231,7 +238,8 @@ bool TreeIndex::tombstone(Slot& slot, Revision revision, std::uint32_t row_bytes
   return true;
 }
 
-// Whether `key`, which is not below the leaf that `slot` leads to, belongs into that leaf: the next one's first key says so.
+// Whether `key`, which is not below the leaf that `slot` leads to, belongs into that leaf: the next one's first key
+// says so.
 bool TreeIndex::leads_to(const Slot& slot, base::BytesView key) const {
   if (slot.depth_ == 0) return false;
   for (std::size_t d = slot.depth_ - 1; d-- > 0;) {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
-#include <set>
 #include <ostream>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -180,7 +180,8 @@ TEST_CASE("index: keys that come in order fill their nodes") {
     index.put(key, {i + 2, 0}, 100);
   }
   CHECK(index.current().count(KeyRange::all(), 200'000) == 100'000);
-  CHECK(index.current().count(KeyRange::interval("/registry/000000000100", "/registry/000000050100"), 200'000) == 50'000);
+  CHECK(index.current().count(KeyRange::interval("/registry/000000000100", "/registry/000000050100"), 200'000) ==
+        50'000);
   CHECK(index.current().count(KeyRange::all(), 1'001) == 1'000);
 #if !defined(__SANITIZE_ADDRESS__)
   // Nodes are full: 48 bytes and the key, 17 in its leaf, little above; the last slab of 2 MiB is begun.
@@ -219,7 +220,8 @@ TEST_CASE("index: random histories equal a plain list of generations, at every r
         live.push_back(name(n));
       }
       std::sort(live.begin(), live.end());
-      for (const auto& key : live) bytes += static_cast<std::int64_t>(framed_size(model.row_bytes[model.get(key, at)->modified]));
+      for (const auto& key : live)
+        bytes += static_cast<std::int64_t>(framed_size(model.row_bytes[model.get(key, at)->modified]));
       REQUIRE(keys_at(root, KeyRange::all(), at) == live);
       REQUIRE(root.count(KeyRange::all(), at) == static_cast<std::int64_t>(live.size()));
       const auto size = root.size(KeyRange::all(), at);
@@ -286,7 +288,8 @@ TEST_CASE("index: random histories equal a plain list of generations, at every r
           Generations expected;
           for (const auto& generation : of.generations) {
             expected.push_back({generation.created, generation.version, generation.revs});
-            for (const auto& r : generation.revs) REQUIRE(root.keeps(key, r, to, IndexRoot::Tombstones::kKeep) == kept.contains(r));
+            for (const auto& r : generation.revs)
+              REQUIRE(root.keeps(key, r, to, IndexRoot::Tombstones::kKeep) == kept.contains(r));
           }
           REQUIRE(root.generations(key) == expected);
         }

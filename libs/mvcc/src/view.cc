@@ -26,7 +26,8 @@ void Views::publish(View view, TreeIndex::Garbage garbage) {
 }
 
 // Only the newest View gains readers (or one who has it already hands on a copy), so an older one that has none stays
-// without. Its garbage may be in use by still older ones: hence oldest first, and no further than the first that is read.
+// without. Its garbage may be in use by still older ones: hence oldest first, and no further than the first that is
+// read.
 void Views::reclaim(TreeIndex& index) {
   while (held_.size() > 1 && held_.front()->readers.load(std::memory_order_acquire) == 0) {
     index.reclaim(std::move(held_.front()->garbage));

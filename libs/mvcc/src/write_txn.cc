@@ -12,9 +12,13 @@ namespace etcdpp::mvcc {
 
 WriteTxn::WriteTxn(Store& store) : store_(store), begin_(store.revision_) {}
 
-WriteTxn::~WriteTxn() { ETCDPP_ASSERT(ended_, "a write transaction was dropped without end(): half an entry is applied"); }
+WriteTxn::~WriteTxn() {
+  ETCDPP_ASSERT(ended_, "a write transaction was dropped without end(): half an entry is applied");
+}
 
-std::int64_t WriteTxn::revision() const { return changes_ == 0 ? begin_ : begin_ + 1; }
+std::int64_t WriteTxn::revision() const {
+  return changes_ == 0 ? begin_ : begin_ + 1;
+}
 
 void WriteTxn::put(base::BytesView key, base::BytesView value, std::int64_t lease) {
   const Revision revision{begin_ + 1, changes_};
@@ -43,7 +47,8 @@ void WriteTxn::put(base::BytesView key, base::BytesView value, std::int64_t leas
     }
   }
   if (store_.observer_)
-    store_.observer_->on_change({.revision = revision, .tombstone = false, .creates = !before, .key = key, .key_value = {row, size}});
+    store_.observer_->on_change(
+        {.revision = revision, .tombstone = false, .creates = !before, .key = key, .key_value = {row, size}});
 }
 
 void WriteTxn::tombstone(base::BytesView key) {
@@ -61,7 +66,8 @@ void WriteTxn::tombstone(base::BytesView key) {
   if (store_.observer_) {
     store_.scratch_.clear();
     append_encoded({.key = key, .mod_revision = revision.main, .value = {}}, store_.scratch_);
-    store_.observer_->on_change({.revision = revision, .tombstone = true, .creates = false, .key = key, .key_value = store_.scratch_});
+    store_.observer_->on_change(
+        {.revision = revision, .tombstone = true, .creates = false, .key = key, .key_value = store_.scratch_});
   }
 }
 
@@ -95,7 +101,9 @@ std::int64_t WriteTxn::delete_range(const KeyRange& range) {
   return deleted;
 }
 
-base::Result<RangeReader> WriteTxn::reader() const { return store_.reader_at(revision()); }
+base::Result<RangeReader> WriteTxn::reader() const {
+  return store_.reader_at(revision());
+}
 
 std::int64_t WriteTxn::end() {
   ETCDPP_ASSERT(!ended_, "a write transaction ends once");

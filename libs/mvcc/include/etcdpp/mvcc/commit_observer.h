@@ -20,8 +20,8 @@ struct Change {
 
 /// The store's port to the watch log: hears of every change, in order of revision.
 ///
-/// Threads: the apply loop's, inside WriteTxn. Changes are not yet visible to readers then: the observer makes them known
-/// to others only after the View with their revision was published.
+/// Threads: the apply loop's, inside WriteTxn. Changes are not yet visible to readers then: the observer makes them
+/// known to others only after the View with their revision was published.
 class CommitObserver {
  public:
   virtual ~CommitObserver() = default;

@@ -19,24 +19,26 @@ namespace etcdpp::mvcc {
 inline constexpr base::BytesView kScheduledCompactRevKey = "scheduledCompactRev";
 inline constexpr base::BytesView kFinishedCompactRevKey = "finishedCompactRev";
 
-/// The compaction jobs, first in first out: each an index pass by the apply loop and then a row pass by the commit loop.
+/// The compaction jobs, first in first out: each an index pass by the apply loop and then a row pass by the commit
+/// loop.
 ///
-/// A job to N starts when the database has committed the compaction's own entry (else a crash would lose a key's history
-/// for ever), its compact revision is published, and no revision below N is pinned. The index pass goes in slices
-/// between batches; once its result is published, the commit loop deletes rows ≤ N that the index does not keep, hashing
-/// all it sees, and finishedCompactRev goes with the last slice.
+/// A job to N starts when the database has committed the compaction's own entry (else a crash would lose a key's
+/// history for ever), its compact revision is published, and no revision below N is pinned. The index pass goes in
+/// slices between batches; once its result is published, the commit loop deletes rows ≤ N that the index does not keep,
+/// hashing all it sees, and finishedCompactRev goes with the last slice.
 ///
 /// Threads: schedule, index_step and published from the apply loop; the DeletionSource part from the commit loop;
 /// when_idle and idle from any (callbacks run in the commit loop, or at once in the caller's if there is no job).
 class Compaction final : public backend::DeletionSource {
  public:
-  Compaction(TreeIndex& index, const Views& views, CompactionHashes& hashes) : index_(index), views_(views), hashes_(hashes) {}
+  Compaction(TreeIndex& index, const Views& views, CompactionHashes& hashes)
+      : index_(index), views_(views), hashes_(hashes) {}
 
   struct Job {
-    std::int64_t revision = 0;           ///< N
+    std::int64_t revision = 0;            ///< N
     std::int64_t previous_revision = -1;  ///< P: the compact revision before
-    std::uint64_t entry_index = 0;       ///< Committed before the job starts; 0 for one resumed at start.
-    bool store_hash = false;             ///< The previous compaction had finished.
+    std::uint64_t entry_index = 0;        ///< Committed before the job starts; 0 for one resumed at start.
+    bool store_hash = false;              ///< The previous compaction had finished.
   };
   void schedule(const Job& job);
 
@@ -48,7 +50,8 @@ class Compaction final : public backend::DeletionSource {
 
   /// No job is scheduled or running.
   bool idle() const;
-  /// Calls `done` when all jobs scheduled so far are over (a Physical compaction's answer; the caller then waits for a commit).
+  /// Calls `done` when all jobs scheduled so far are over (a Physical compaction's answer; the caller then waits for a
+  /// commit).
   void when_idle(std::function<void()> done);
   /// The newest N whose job is over; −1: none.
   std::int64_t finished_revision() const;

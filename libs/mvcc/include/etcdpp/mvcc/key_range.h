@@ -30,9 +30,12 @@ class KeyRange {
   /// True when `key`, which is ≥ begin(), lies behind the range.
   bool ends_before(base::BytesView key) const {
     switch (kind_) {
-      case Kind::kSingle: return key != begin_;
-      case Kind::kInterval: return key >= end_;
-      case Kind::kFrom: return false;
+      case Kind::kSingle:
+        return key != begin_;
+      case Kind::kInterval:
+        return key >= end_;
+      case Kind::kFrom:
+        return false;
     }
     return true;
   }

@@ -28,8 +28,8 @@ char* encode(const KeyValue& kv, char* out);
 /// The same, appended.
 void append_encoded(const KeyValue& kv, base::Bytes& out);
 
-/// Reads a KeyValue; the views borrow `bytes`. As protobuf: any field order, the last of a repeated field counts, unknown
-/// fields are passed over. kBadRow for anything that is not a message.
+/// Reads a KeyValue; the views borrow `bytes`. As protobuf: any field order, the last of a repeated field counts,
+/// unknown fields are passed over. kBadRow for anything that is not a message.
 base::Result<KeyValue> decode_key_value(base::BytesView bytes);
 
 /// Bytes of an unsigned varint.
@@ -42,8 +42,11 @@ constexpr std::size_t varint_size(std::uint64_t v) {
   return n;
 }
 
-/// Bytes that a row of `row_bytes` takes as an element of a repeated message field with a number below 16 (RangeResponse.kvs):
-/// tag, length, row. The index sums this, so that an answer's length is known before its first byte.
-constexpr std::uint64_t framed_size(std::uint64_t row_bytes) { return 1 + varint_size(row_bytes) + row_bytes; }
+/// Bytes that a row of `row_bytes` takes as an element of a repeated message field with a number below 16
+/// (RangeResponse.kvs): tag, length, row. The index sums this, so that an answer's length is known before its first
+/// byte.
+constexpr std::uint64_t framed_size(std::uint64_t row_bytes) {
+  return 1 + varint_size(row_bytes) + row_bytes;
+}
 
 }  // namespace etcdpp::mvcc

@@ -13,8 +13,8 @@ class LeaseAttach {
  public:
   virtual ~LeaseAttach() = default;
 
-  /// Hangs `key` on `lease` (never 0), off any other. False when the lease is unknown: apply has checked before, so that
-  /// happens at a restore only, which counts it.
+  /// Hangs `key` on `lease` (never 0), off any other. False when the lease is unknown: apply has checked before, so
+  /// that happens at a restore only, which counts it.
   virtual bool attach(std::int64_t lease, base::BytesView key) = 0;
   /// Takes `key` off its lease, if it hangs on one.
   virtual void detach(base::BytesView key) = 0;

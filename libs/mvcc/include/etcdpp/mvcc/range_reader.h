@@ -40,8 +40,8 @@ struct RangeAnswer {
 
 /// One slice of reading: a View and a database snapshot that is younger, which together hold every row.
 ///
-/// A small Range takes one, answers, and lets it go; so do several small ones that came together. Large answers go through
-/// RangeCursor, one RangeReader per slice.
+/// A small Range takes one, answers, and lets it go; so do several small ones that came together. Large answers go
+/// through RangeCursor, one RangeReader per slice.
 ///
 /// Threads: one. Ownership: everything handed out borrows from it (or, inside a WriteTxn, lives until its next change).
 /// Errors: kCompacted, kFutureRevision; kRowMissing and the backend's kCorrupt stop the member.
@@ -57,7 +57,8 @@ class RangeReader {
   base::Result<std::int64_t> resolve(std::int64_t requested) const;
 
   /// Rows of `range` in key order, appended to `rows`.
-  base::Result<RangeAnswer> range(const KeyRange& range, const RangeOptions& options, std::vector<RangeRow>& rows) const;
+  base::Result<RangeAnswer> range(const KeyRange& range, const RangeOptions& options,
+                                  std::vector<RangeRow>& rows) const;
 
   /// Encoded KeyValue of one key at `at`, none if it did not exist then.
   base::Result<std::optional<base::BytesView>> get(base::BytesView key, std::int64_t at) const;
@@ -70,7 +71,10 @@ class RangeReader {
   friend class Store;
   friend class RangeCursor;
   RangeReader(ViewRef held, backend::ReadTransaction transaction, std::int64_t compact_revision)
-      : held_(std::move(held)), view_(&*held_), transaction_(std::move(transaction)), compact_revision_(compact_revision) {}
+      : held_(std::move(held)),
+        view_(&*held_),
+        transaction_(std::move(transaction)),
+        compact_revision_(compact_revision) {}
   RangeReader(std::unique_ptr<const View> unpublished, backend::ReadTransaction transaction)
       : unpublished_(std::move(unpublished)),
         view_(unpublished_.get()),
@@ -86,9 +90,9 @@ class RangeReader {
 
 /// A large answer in slices under flow control: pinned at one revision, its length known before its first row.
 ///
-/// The order: start() with a fresh RangeReader, then measure() until true if total_bytes() is wanted, then next() with a
-/// RangeReader per slice until done(). Between slices nothing is held but the pin.
-/// Threads: one at a time. Errors: as RangeReader; once started no compaction takes its revision away.
+/// The order: start() with a fresh RangeReader, then measure() until true if total_bytes() is wanted, then next() with
+/// a RangeReader per slice until done(). Between slices nothing is held but the pin. Threads: one at a time. Errors: as
+/// RangeReader; once started no compaction takes its revision away.
 class RangeCursor {
  public:
   /// `keep` false (RangeStream): no pin, a compaction meanwhile makes the next slice fail with kCompacted.
@@ -97,14 +101,15 @@ class RangeCursor {
 
   /// Fixes revision and count. May replace `reader`'s View by a newer one.
   base::Result<RangeAnswer> start(const Views& views, RangeReader& reader);
-  /// Adds up the rows' lengths, at most `budget` keys' at a time; true when the total is known. At once for an unlimited answer at the
-  /// current revision.
+  /// Adds up the rows' lengths, at most `budget` keys' at a time; true when the total is known. At once for an
+  /// unlimited answer at the current revision.
   base::Result<bool> measure(const RangeReader& reader, std::size_t budget);
   /// Σ framed_size(row) over the answer.
   std::int64_t total_bytes() const { return total_.framed_bytes; }
 
   /// Appends the next rows, until `max_rows` or (after at least one) `max_bytes` of them.
-  base::Result<> next(const RangeReader& reader, std::size_t max_rows, std::size_t max_bytes, std::vector<RangeRow>& rows);
+  base::Result<> next(const RangeReader& reader, std::size_t max_rows, std::size_t max_bytes,
+                      std::vector<RangeRow>& rows);
   bool done() const { return left_ == 0; }
   std::int64_t rows_left() const { return left_; }
   const RangeAnswer& answer() const { return answer_; }

@@ -10,7 +10,8 @@
 
 namespace etcdpp::mvcc {
 
-/// The point in the store's history at which a change happened: `main` counts transactions, `sub` the changes inside one.
+/// The point in the store's history at which a change happened: `main` counts transactions, `sub` the changes inside
+/// one.
 struct Revision {
   std::int64_t main = 0;
   std::int64_t sub = 0;
@@ -26,7 +27,7 @@ struct RowKey {
   friend bool operator==(const RowKey&, const RowKey&) = default;
 };
 
-inline constexpr std::size_t kRowKeyBytes = 17;        ///< main(8, big-endian) '_' sub(8, big-endian)
+inline constexpr std::size_t kRowKeyBytes = 17;           ///< main(8, big-endian) '_' sub(8, big-endian)
 inline constexpr std::size_t kTombstoneRowKeyBytes = 18;  ///< the same and a 't'
 
 /// A row key as it stands in the database, held by value; its bytes sort as the revisions do.

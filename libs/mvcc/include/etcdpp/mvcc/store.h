@@ -20,8 +20,8 @@ namespace etcdpp::mvcc {
 
 /// The key space with its history: revisions, key index, rows in the backend, compaction.
 ///
-/// Hop 11 of a Put. Apply owns it: entries go through WriteTxn and compact(); between entries, once per batch, publish()
-/// makes what was applied visible. Everyone else reads Views (RangeReader, RangeCursor, HashKv).
+/// Hop 11 of a Put. Apply owns it: entries go through WriteTxn and compact(); between entries, once per batch,
+/// publish() makes what was applied visible. Everyone else reads Views (RangeReader, RangeCursor, HashKv).
 ///
 ///   store.restore();
 ///   backend.commit_loop().set_deletion_source(&store.compaction());
@@ -31,10 +31,10 @@ namespace etcdpp::mvcc {
 ///   store.step_compaction();
 ///   store.publish(applied_index);
 ///
-/// Threads: the apply loop's, but views(), hashes(), compaction() (see there). Publish also after a commit was reported,
-/// so that the committed buffer leaves the newest View and its memory goes.
-/// Durability: none of its own; rows and marks go with the entry into the backend's buffer.
-/// Errors: kCompacted, kFutureRevision of requests; restore() refuses a damaged database by name.
+/// Threads: the apply loop's, but views(), hashes(), compaction() (see there). Publish also after a commit was
+/// reported, so that the committed buffer leaves the newest View and its memory goes. Durability: none of its own; rows
+/// and marks go with the entry into the backend's buffer. Errors: kCompacted, kFutureRevision of requests; restore()
+/// refuses a damaged database by name.
 class Store {
  public:
   struct Restored {
@@ -57,11 +57,12 @@ class Store {
   std::int64_t revision() const { return revision_; }
   std::int64_t compact_revision() const { return compact_revision_; }
 
-  /// Applies a compaction to `revision`, in the entry `entry_index`. The compact revision is in force for apply at once and for
-  /// readers with the next publish(); the job follows by itself. kCompacted at or below the last one, kFutureRevision above the
-  /// current one.
+  /// Applies a compaction to `revision`, in the entry `entry_index`. The compact revision is in force for apply at once
+  /// and for readers with the next publish(); the job follows by itself. kCompacted at or below the last one,
+  /// kFutureRevision above the current one.
   base::Result<> compact(std::int64_t revision, std::uint64_t entry_index);
-  /// A slice of a compaction's index pass if one is due; true: publish, and call again when there is nothing better to do.
+  /// A slice of a compaction's index pass if one is due; true: publish, and call again when there is nothing better to
+  /// do.
   bool step_compaction(std::size_t budget = 2'000);
 
   /// A reader of the state as applied, unpublished entries and open transaction included; good until the next change.

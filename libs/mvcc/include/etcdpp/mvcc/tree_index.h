@@ -34,9 +34,9 @@ struct RangeSize {
 
 /// One life of a key, from the put that created it to its tombstone; for dumps and tests.
 struct Generation {
-  std::int64_t created = 0;             ///< Main revision of the creating put (0 if a restore never saw it).
-  std::int64_t version = 0;             ///< Puts and tombstones counted, as etcd's keyIndex counts them.
-  std::vector<Revision> revisions;      ///< Those that compaction has left.
+  std::int64_t created = 0;         ///< Main revision of the creating put (0 if a restore never saw it).
+  std::int64_t version = 0;         ///< Puts and tombstones counted, as etcd's keyIndex counts them.
+  std::vector<Revision> revisions;  ///< Those that compaction has left.
   friend bool operator==(const Generation&, const Generation&) = default;
 };
 
@@ -116,8 +116,8 @@ class IndexCursor {
 /// Threads: one, the apply loop's; roots may be read anywhere. Pure: no clock, lock or I/O.
 /// Ownership: nodes made since the last publish() are changed in place, older ones are copied, and what a copy replaces
 /// becomes garbage, which the caller gives back (reclaim) when no View up to the superseded one is held any more.
-/// Inner nodes carry live keys, live bytes, the newest creation or deletion below, the newest modification below, and the
-/// number of rows that compaction might drop. Marks may be too high after compaction: that costs time, never truth.
+/// Inner nodes carry live keys, live bytes, the newest creation or deletion below, the newest modification below, and
+/// the number of rows that compaction might drop. Marks may be too high after compaction: that costs time, never truth.
 /// etcd: its treeIndex/keyIndex; rules of generations and compaction are the same (docs/formats/key_space.md).
 class TreeIndex {
  public:
@@ -185,16 +185,17 @@ class TreeIndex {
     std::int64_t version = 0;
     std::uint32_t row_bytes = 0;
   };
-  /// An unknown key begins with what its row says; a tombstone of an unknown key begins a generation of unknown creation.
-  /// `slot` is where the row before went, or new: keys that come sorted are found from there.
+  /// An unknown key begins with what its row says; a tombstone of an unknown key begins a generation of unknown
+  /// creation. `slot` is where the row before went, or new: keys that come sorted are found from there.
   void restore(base::BytesView key, const RestoredRow& row, Slot& slot);
   void restore(base::BytesView key, const RestoredRow& row) {
     Slot slot;
     restore(key, row, slot);
   }
 
-  /// Compacts keys from `resume` on to `revision`, until about `budget` keys with history have been looked at. True when all are done; else `resume` is where to
-  /// go on. A key between two calls may be changed by puts and tombstones newer than `revision`.
+  /// Compacts keys from `resume` on to `revision`, until about `budget` keys with history have been looked at. True
+  /// when all are done; else `resume` is where to go on. A key between two calls may be changed by puts and tombstones
+  /// newer than `revision`.
   bool compact(std::int64_t revision, base::Bytes& resume, std::size_t budget);
 
   /// Closes the batch: from here on `root` never changes. `garbage` is what only older roots refer to.

@@ -19,7 +19,7 @@ struct View {
   std::uint64_t applied_index = 0;     ///< Last entry that it contains.
   std::int64_t compact_revision = -1;  ///< −1: never compacted.
   IndexRoot index;
-  backend::BufferSet buffers;          ///< Rows that may not be in the database yet, and the database.
+  backend::BufferSet buffers;  ///< Rows that may not be in the database yet, and the database.
 
   std::uint64_t generation() const { return buffers.database ? buffers.database->generation() : 0; }
 };
@@ -70,8 +70,8 @@ class Views {
 
   /// The newest View; there is one once the store was restored.
   ViewRef current() const;
-  /// The newest published compact revision; never older than that of any View taken before. Readers look here again after
-  /// they have opened their database snapshot.
+  /// The newest published compact revision; never older than that of any View taken before. Readers look here again
+  /// after they have opened their database snapshot.
   std::int64_t compact_revision() const { return compact_revision_.load(std::memory_order_acquire); }
   std::int64_t revision() const { return revision_.load(std::memory_order_acquire); }
   std::uint64_t applied_index() const { return applied_index_.load(std::memory_order_acquire); }
