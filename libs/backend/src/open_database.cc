@@ -51,9 +51,18 @@ base::Result<> create(const Options& options, const Paths& paths, const std::sha
     ETCDPP_TRY(transaction.commit());
   }
   ETCDPP_TRY(remove_if_there(env, paths.unfinished + "-lock"));
-  ETCDPP_TRY(env.rename(paths.unfinished, paths.database));
+  return env.rename(paths.unfinished, paths.database);
+}
+
+// What an earlier process left unsynced, or could not sync, is not believed from the page cache: it goes to the device or
+// shows what is there.
+base::Result<std::unique_ptr<base::File>> open_durable(base::Env& env, const Paths& paths) {
+  ETCDPP_ASSIGN(auto file, env.open(paths.database, base::OpenMode::kReadWrite));
+  ETCDPP_TRY(file->drop_cache());
+  ETCDPP_TRY(file->sync_data());
   ETCDPP_TRY(env.sync_directory(paths.directory));
-  return env.sync_directory(paths.member);
+  ETCDPP_TRY(env.sync_directory(paths.member));
+  return file;
 }
 
 base::Result<std::uint64_t> meta_number(const ReadTransaction& transaction, const std::string& path, base::BytesView key) {
@@ -84,7 +93,9 @@ base::Result<OpenedDatabase> open_database(const Options& options) {
   out.state.created = !env.exists(paths.database);
   if (out.state.created) {
     ETCDPP_TRY(create(options, paths, lock));
-  } else {
+  }
+  ETCDPP_ASSIGN(auto file, open_durable(env, paths));
+  if (!out.state.created) {
     ETCDPP_ASSIGN(const auto pages, PageReader::open(env, paths.database));
     if (!pages->both_metas()) return base::Error(Errc::kDamaged, paths.database + ": one of the two meta pages is not whole");
     ETCDPP_TRY(pages->verify());
@@ -102,7 +113,6 @@ base::Result<OpenedDatabase> open_database(const Options& options) {
     ETCDPP_TRY(check_identity(options, paths.database, cluster_id, member_id));
     out.live_bytes = transaction.live_bytes();
   }
-  ETCDPP_ASSIGN(auto file, env.open(paths.database, base::OpenMode::kReadWrite));
   out.preallocation = std::make_unique<Preallocation>(std::move(file), environment->map_size());
   out.database = std::make_shared<Database>(std::move(environment), 1);
   ETCDPP_ASSIGN(const ReadTransaction transaction, out.database->begin_read());

@@ -141,6 +141,8 @@ base::Result<std::size_t> purge_segments(base::Env& env, const std::string& dire
       break;
     }
     ETCDPP_TRY(env.remove(path));
+    // Each by itself, so that a power loss leaves no hole in the sequence.
+    ETCDPP_TRY(env.sync_directory(directory));
     logger.info("purged", {{"path", path}});
   }
   return purged;
