@@ -51,7 +51,7 @@ def free_port():
 
 
 def run(command, environment, lines_wanted, endless):
-    process = subprocess.Popen(["bash", "-c", command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    process = subprocess.Popen(["bash", "-c", command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                text=True, start_new_session=True)
     if endless:
         got = [process.stdout.readline().rstrip("\n") for _ in range(lines_wanted)]
