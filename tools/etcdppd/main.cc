@@ -25,7 +25,8 @@ std::vector<std::string> environment() {
   return variables;
 }
 
-/// SIGINT and SIGTERM are taken by sigwait in the main thread, so that no handler runs anywhere.
+/// SIGINT and SIGTERM are taken by sigwait in the main thread, so that no handler runs anywhere; what would kill without
+/// need is ignored.
 sigset_t block_signals() {
   sigset_t set;
   sigemptyset(&set);
@@ -33,6 +34,7 @@ sigset_t block_signals() {
   sigaddset(&set, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file at its size limit is a full disk, and says so by EFBIG
   return set;
 }
 

@@ -84,7 +84,7 @@ TEST_CASE("a counter that many threads add to loses nothing") {
   CHECK(counter.value() == 40'000);
 }
 
-TEST_CASE("every method and code is there at zero; calls are counted over threads") {
+TEST_CASE("every method and code is there at zero, calls are counted over threads") {
   net::GrpcServer server;
   const net::GrpcMethod& range = server.unary("/etcdserverpb.KV/Range", [](net::CallRef, std::string_view) {});
   const net::GrpcMethod& watch = server.bidi_stream("/etcdserverpb.Watch/Watch", {});
