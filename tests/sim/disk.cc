@@ -168,7 +168,8 @@ base::File* Disk::database(int descriptor) {
 
 int Disk::write(base::File& file, int descriptor, const void* data, std::size_t size, std::uint64_t offset) {
   const std::string_view bytes(static_cast<const char*>(data), size);
-  trace_.bytes(bytes);
+  // Not the bytes: LMDB leaves two of each page's head as malloc gave them.
+  trace_.bytes(std::to_string(offset) + ' ' + std::to_string(size));
   if (!file.write_at(offset, bytes)) return EIO;
   if (ignore_database_syncs_ || (::fcntl(descriptor, F_GETFL) & O_DSYNC) == 0) return 0;
   return file.sync_data() ? 0 : EIO;
@@ -208,7 +209,6 @@ void Disk::restore_real_file(const std::string& path) {
   for (std::uint64_t at = 0; at < size; at += sizeof page) {
     const std::size_t got = *(*file)->read_at(at, page, sizeof page);
     if (std::equal(page, page + got, kZeros)) continue;
-    trace_.bytes({page, got});
     if (::pwrite(real, page, got, static_cast<off_t>(at)) != static_cast<ssize_t>(got)) give_up(path);
   }
   ::close(real);

@@ -137,6 +137,8 @@ struct FaultEnv::Node {
     for (const Change& change : changes) {
       if (change.lost) continue;
       each_sector(change, [&](std::uint64_t s) { covered.insert(s); });
+      // Bytes that are on disk are inside the file, also where the change of the size was lost.
+      if (!change.bytes.empty()) durable.size = std::max(durable.size, std::min(change.offset + change.bytes.size(), image.size));
       if (change.shrinks) durable.cut(std::min(durable.size, *change.new_size));
       size_covered |= change.new_size.has_value();
     }
