@@ -194,7 +194,7 @@ void ApplyLoop::apply_conf_change(const raft::Entry& entry) {
   }
   // A refused one still has to release raft's pending mark.
   if (!changed) change->node_id = raft::kNone;
-  auto conf_state = ports_.raft.apply_conf_change(*change);
+  auto conf_state = ports_.raft.apply_conf_change(*change, entry.index);
   if (!conf_state) {
     ports_.failure.report("committed conf change cannot take effect", conf_state.error());
     return;

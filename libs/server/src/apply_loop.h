@@ -27,7 +27,7 @@ class RaftPort {
  public:
   virtual ~RaftPort() = default;
   /// A committed conf change takes effect; node id 0 refuses it. Before the acknowledgement that covers its entry.
-  virtual base::Result<raft::ConfState> apply_conf_change(const raft::ConfChange& change) = 0;
+  virtual base::Result<raft::ConfState> apply_conf_change(const raft::ConfChange& change, std::uint64_t entry_index) = 0;
   /// Responses of a MsgStorageApply.
   virtual void apply_done(std::vector<raft::Message> responses) = 0;
 };

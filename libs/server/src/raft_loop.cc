@@ -116,8 +116,8 @@ void RaftLoop::route(std::vector<raft::Message> responses) {
   if (!to_peers.empty()) ports_.peers.send(std::move(to_peers));
 }
 
-base::Result<raft::ConfState> RaftLoop::apply_conf_change(const raft::ConfChange& change) {
-  return node_.raw().apply_conf_change(change);
+base::Result<raft::ConfState> RaftLoop::apply_conf_change(const raft::ConfChange& change, std::uint64_t entry_index) {
+  return node_.raw().apply_conf_change(change, entry_index);
 }
 
 void RaftLoop::compact_log(std::uint64_t index, std::uint64_t catchup) {

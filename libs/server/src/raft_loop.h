@@ -68,7 +68,7 @@ class RaftLoop final : public raft::NodeOwner, public StorageAcknowledgements, p
   void proposal_refused(const raft::Proposal& proposal, const base::Error& why) override;
   void message_refused(raft::NodeId from, raft::MessageType type, const base::Error& why) override;
   void append_durable(std::vector<raft::Message> responses) override;
-  base::Result<raft::ConfState> apply_conf_change(const raft::ConfChange& change) override;
+  base::Result<raft::ConfState> apply_conf_change(const raft::ConfChange& change, std::uint64_t entry_index) override;
   void apply_done(std::vector<raft::Message> responses) override;
 
  private:

@@ -1,6 +1,7 @@
 // Hop 7 of a Put: see docs/LIFE_OF_A_PUT.md.
 #include "wal_loop.h"
 
+#include <algorithm>
 #include <limits>
 
 #include <etcdpp/base/failpoint.h>
@@ -44,8 +45,10 @@ base::Result<> WalLoop::sync_and_acknowledge() {
     ETCDPP_FAILPOINT("raftBeforeSave");
     const base::Instant begin = clock_.now();
     ETCDPP_TRY(log_->sync());
-    const auto took = (clock_.now() - begin).count();
     const auto before = recent_sync_.load(std::memory_order_relaxed);
+    // A single outlier (the device's cache, a processor that was taken away) does not make a quick disk slow; a row of them does.
+    const auto most = before == 0 ? std::numeric_limits<base::Duration::rep>::max() : 4 * before;
+    const auto took = std::min((clock_.now() - begin).count(), most);
     recent_sync_.store(before == 0 ? took : before + (took - before) / 8, std::memory_order_relaxed);
     ETCDPP_FAILPOINT("raftAfterSave");
   }
