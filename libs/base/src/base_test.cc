@@ -6,6 +6,7 @@
 #include <etcdpp/base/bytes.h>
 #include <etcdpp/base/crc32c.h>
 #include <etcdpp/base/env.h>
+#include <etcdpp/base/failpoint.h>
 #include <etcdpp/base/mailbox.h>
 #include <etcdpp/base/random.h>
 
@@ -104,4 +105,21 @@ TEST_CASE("mailbox: many senders lose nothing") {
     if (box.take(got)) sum += got.size();
   }
   CHECK(sum == 40'000);
+}
+
+TEST_CASE("failpoints: terms are understood or refused, a sleep sleeps") {
+  CHECK(set_failpoints("a=sleep(20);b=off"));
+  CHECK(set_failpoint("c", "2*sleep(20)"));
+  for (const char* bad : {"", "explode", "sleep", "sleep(x)", "0*panic", "x*panic", "*panic"}) CHECK(!set_failpoint("d", bad));
+  CHECK(!set_failpoints("a"));
+  const auto took = [](const char* name) {
+    const auto begin = std::chrono::steady_clock::now();
+    reach_failpoint(name);
+    return std::chrono::steady_clock::now() - begin;
+  };
+  CHECK(took("a") >= std::chrono::milliseconds(20));
+  CHECK(took("c") < std::chrono::milliseconds(20));
+  CHECK(took("c") >= std::chrono::milliseconds(20));
+  CHECK(set_failpoint("a", "off"));
+  CHECK(took("a") < std::chrono::milliseconds(20));
 }
