@@ -110,6 +110,19 @@ void IoThread::resume_reading() {
   }
 }
 
+bool IoThread::run_tasks() {
+  {
+    std::lock_guard lock(inbox_->mutex);
+    inbox_->sleeping = false;
+    if (inbox_->tasks.empty()) return false;
+    tasks_.swap(inbox_->tasks);
+  }
+  now_ = clock_.now();
+  for (Task& task : tasks_) task();
+  tasks_.clear();
+  return true;
+}
+
 void IoThread::step(base::Duration max_wait) {
   if (owner_.load(std::memory_order_relaxed) == std::thread::id()) owner_ = std::this_thread::get_id();
 
@@ -133,15 +146,11 @@ void IoThread::step(base::Duration max_wait) {
       [[maybe_unused]] const auto got = ::read(inbox_->bell, &rings, sizeof rings);
     }
   }
-  {
-    std::lock_guard lock(inbox_->mutex);
-    inbox_->sleeping = false;
-    tasks_.swap(inbox_->tasks);
-  }
-  for (Task& task : tasks_) task();
-  tasks_.clear();
+  run_tasks();
   wheel_.advance(now_);
   for (const auto& hook : batch_end_hooks_) hook();
+  // What the hooks answered is written in this turn, not after another look at the sockets. Tasks may bring the hooks work.
+  if (run_tasks()) again_ = true;
   for (const auto& hook : write_hooks_) hook();
   // Destructors may retire more; those go in the next turn.
   std::exchange(retired_, {}).clear();

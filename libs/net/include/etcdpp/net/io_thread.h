@@ -30,7 +30,8 @@ class FdHandler {
 ///   3. run the tasks that others have posted, as one batch;
 ///   4. fire timers;
 ///   5. run the batch-end hooks: here the server puts all proposals of this turn into the raft inbox as one batch, and
-///      watch hubs match what the event log has got;
+///      watch hubs match what the event log has got; then the tasks that these have posted, answers mostly, and if there
+///      were any the loop turns again without sleeping;
 ///   6. write: what a connection's calls have to say in this turn goes out as one send per connection.
 ///
 /// A sender wakes the loop (one eventfd write) only when it sleeps, so a burst of posts costs one wake-up.
@@ -89,6 +90,8 @@ class IoThread final : public Executor {
  private:
   friend class IoThreads;
   void run();
+  /// Runs what was posted; false if there was nothing.
+  bool run_tasks();
   static std::size_t next_local_slot();
 
   struct Inbox;
