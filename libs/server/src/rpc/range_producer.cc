@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include <etcdpp/base/assert.h>
+
 #include "../apply/requests.h"
 #include "../range_executor.h"
 
@@ -54,6 +56,7 @@ base::Result<> RangeProducer::refill() {
   ETCDPP_ASSIGN(const mvcc::RangeReader reader, mvcc::RangeReader::open(member_.views()));
   std::vector<mvcc::RangeRow> rows;
   ETCDPP_TRY(cursor_.next(reader, kRowsPerSlice, kBytesPerSlice, rows));
+  ETCDPP_ASSERT(!rows.empty(), "a range ended before the rows that its index had counted");
   for (const mvcc::RangeRow& row : rows) append_row(row, false, bytes_);
   return {};
 }
