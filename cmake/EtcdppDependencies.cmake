@@ -12,6 +12,7 @@ find_package(CLI11 REQUIRED)
 find_package(gRPC QUIET)
 find_package(doctest REQUIRED)
 find_package(benchmark QUIET)
+find_package(mimalloc QUIET)
 
 pkg_check_modules(lmdb REQUIRED IMPORTED_TARGET lmdb)
 pkg_check_modules(nghttp2 REQUIRED IMPORTED_TARGET libnghttp2)
