@@ -8,11 +8,6 @@
 namespace etcdpp::mvcc {
 namespace {
 
-KeyRange over(const KeyRange& range, const base::Bytes& begin, const base::Bytes& end) {
-  if (range.is_single()) return KeyRange::single(begin);
-  return range.has_end() ? KeyRange::interval(begin, end) : KeyRange::from(begin);
-}
-
 std::int64_t keys_only_framed_size(const KeyState& state) {
   return static_cast<std::int64_t>(framed_size(encoded_size({.key = state.key,
                                                              .create_revision = state.create_revision,
@@ -31,7 +26,8 @@ void set_behind(base::Bytes& key, base::BytesView last) {
 RangeCursor::RangeCursor(const KeyRange& range, const RangeOptions& options, Hold hold)
     : begin_(range.begin()),
       end_(range.has_end() ? range.end() : base::BytesView{}),
-      range_(over(range, begin_, end_)),
+      single_(range.is_single()),
+      has_end_(range.has_end()),
       options_(options),
       hold_(hold) {}
 
@@ -49,7 +45,7 @@ base::Result<RangeAnswer> RangeCursor::start(const Views& views, RangeReader& re
     ETCDPP_ASSIGN(reader, RangeReader::open(views));
   }
   const std::int64_t at = answer_.revision;
-  answer_.count = reader.view().index.count(range_, at);
+  answer_.count = reader.view().index.count(range(), at);
   left_ = options_.count_only ? 0 : answer_.count;
   if (options_.limit > 0 && left_ > options_.limit) {
     left_ = options_.limit;
@@ -59,7 +55,7 @@ base::Result<RangeAnswer> RangeCursor::start(const Views& views, RangeReader& re
   measured_key_ = begin_;
   to_measure_ = left_;
   if (left_ == answer_.count && at == answer_.current_revision && !options_.keys_only) {
-    total_ = reader.view().index.size(range_, at);
+    total_ = reader.view().index.size(range(), at);
     to_measure_ = 0;
   }
   return answer_;
@@ -70,8 +66,14 @@ base::Result<> RangeCursor::check(const RangeReader& reader) const {
   return {};
 }
 
+// Made anew each time: it borrows from members, and those move with the cursor.
+KeyRange RangeCursor::range() const {
+  if (single_) return KeyRange::single(begin_);
+  return has_end_ ? KeyRange::interval(begin_, end_) : KeyRange::from(begin_);
+}
+
 KeyRange RangeCursor::rest(const base::Bytes& from) const {
-  return range_.starting_at(from);
+  return range().starting_at(from);
 }
 
 base::Result<bool> RangeCursor::measure(const RangeReader& reader, std::size_t budget) {

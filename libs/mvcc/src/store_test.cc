@@ -240,6 +240,27 @@ TEST_CASE("store: a pinned revision holds the job, not the compact revision") {
   f.finish_compactions();
 }
 
+TEST_CASE("cursor: it may be moved, its range goes with it") {
+  StoreFixture f;
+  for (const char* key : {"a", "b", "c", "d"}) f.put(key, "v");
+  f.publish();
+  std::vector<RangeCursor> moved;
+  {
+    RangeCursor cursor(KeyRange::of("b", "d"), {}, RangeCursor::Hold::kPin);
+    auto reader = f.reader();
+    REQUIRE(cursor.start(f.store->views(), reader));
+    moved.push_back(std::move(cursor));
+    RangeCursor over(KeyRange::of("x", "y"), {}, RangeCursor::Hold::kNone);  // where the first one lay
+    REQUIRE(over.start(f.store->views(), reader));
+  }
+  std::vector<RangeRow> rows;
+  const auto reader = f.reader();
+  while (!moved[0].done()) REQUIRE(moved[0].next(reader, 1, 1 << 20, rows));
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[0].state.key == "b");
+  CHECK(rows[1].state.key == "c");
+}
+
 TEST_CASE("cursor: the length of an answer is known before its rows") {
   StoreFixture f;
   base::Random random(3);

@@ -53,21 +53,27 @@ IoThread::IoThread(unsigned index, const base::Clock& clock)
 }
 
 IoThread::~IoThread() {
-  owner_ = std::this_thread::get_id();
   // References to calls come home as tasks: run what is left, so that nothing leaks.
+  run_remaining();
+  locals_.clear();
+  ::close(inbox_->bell);
+  ::close(epoll_);
+}
+
+bool IoThread::run_remaining() {
+  owner_ = std::this_thread::get_id();
+  bool any = false;
   for (;;) {
     {
       std::lock_guard lock(inbox_->mutex);
       tasks_.swap(inbox_->tasks);
     }
-    if (tasks_.empty() && retired_.empty()) break;
+    if (tasks_.empty() && retired_.empty()) return any;
+    any = true;
     for (Task& task : tasks_) task();
     tasks_.clear();
     std::exchange(retired_, {}).clear();
   }
-  locals_.clear();
-  ::close(inbox_->bell);
-  ::close(epoll_);
 }
 
 bool IoThread::is_current() const { return owner_.load(std::memory_order_relaxed) == std::this_thread::get_id(); }
@@ -188,6 +194,12 @@ void IoThreads::stop() {
   }
   for (std::thread& thread : running_) thread.join();
   running_.clear();
+}
+
+void IoThreads::run_remaining() {
+  bool any = true;
+  while (std::exchange(any, false))
+    for (auto& thread : threads_) any |= thread->run_remaining();
 }
 
 void IoThreads::pause_reading() {

@@ -136,6 +136,8 @@ void Threads::stop() {
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
   member_.close();
+  // Answers of what close() applied, and of those whom member_.stop() told so.
+  io_.run_remaining();
 }
 
 }  // namespace etcdpp::server

@@ -91,8 +91,8 @@ class RangeReader {
 /// A large answer in slices under flow control: pinned at one revision, its length known before its first row.
 ///
 /// The order: start() with a fresh RangeReader, then measure() until true if total_bytes() is wanted, then next() with
-/// a RangeReader per slice until done(). Between slices nothing is held but the pin. Threads: one at a time. Errors: as
-/// RangeReader; once started no compaction takes its revision away.
+/// a RangeReader per slice until done(). Between slices nothing is held but the pin, and the cursor may be moved.
+/// Threads: one at a time. Errors: as RangeReader; once started no compaction takes its revision away.
 class RangeCursor {
  public:
   /// `keep` false (RangeStream): no pin, a compaction meanwhile makes the next slice fail with kCompacted.
@@ -116,13 +116,15 @@ class RangeCursor {
 
  private:
   base::Result<> check(const RangeReader& reader) const;
+  KeyRange range() const;
   KeyRange rest(const base::Bytes& from) const;
 
-  const base::Bytes begin_;
-  const base::Bytes end_;
-  const KeyRange range_;  // borrows the two above
-  const RangeOptions options_;
-  const Hold hold_;
+  base::Bytes begin_;
+  base::Bytes end_;
+  bool single_;
+  bool has_end_;
+  RangeOptions options_;
+  Hold hold_;
   Pin pin_;
   RangeAnswer answer_;
   std::int64_t left_ = 0;

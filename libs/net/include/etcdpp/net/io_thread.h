@@ -92,6 +92,7 @@ class IoThread final : public Executor {
   void run();
   /// Runs what was posted; false if there was nothing.
   bool run_tasks();
+  bool run_remaining();
   static std::size_t next_local_slot();
 
   struct Inbox;
@@ -129,6 +130,9 @@ class IoThreads {
   void start();
   /// Returns when every loop has ended. Idempotent.
   void stop();
+  /// After stop(), in the caller's thread: runs the tasks that came too late for their own, and those that they post. For
+  /// whoever stops other parts after the loops, while what the tasks refer to still exists.
+  void run_remaining();
 
   unsigned size() const { return static_cast<unsigned>(threads_.size()); }
   IoThread& operator[](unsigned i) { return *threads_[i]; }
