@@ -203,8 +203,10 @@ bool Simulation::step(const Life& life, bool asking) {
     case 6:
       advance(base::Duration(random_.below(static_cast<std::uint64_t>(life.longest_pause.count()))));
       if (random_.one_in(50)) {
-        disk_.observe([this](base::Env& env) { static_cast<void>(log_.read(env, config_.effective_wal_dir())); });
-        member_->purge();
+        // What is purged must have been seen.
+        bool seen = false;
+        disk_.observe([&](base::Env& env) { seen = log_.read(env, config_.effective_wal_dir()).has_value(); });
+        if (seen) member_->purge();
       }
       break;
     default: step_loop(which);
