@@ -232,6 +232,7 @@ void Clients::read(std::size_t client) {
 }
 
 void Clients::answer_read(Read read) {
+  if (!read.range_end.empty() && random_.one_in(2)) return start_long_read(std::move(read));
   etcdserverpb::RangeRequest request;
   request.set_key(read.key);
   request.set_range_end(read.range_end);
@@ -244,6 +245,55 @@ void Clients::answer_read(Read read) {
     server::append_selection(selection, read.response);
     return {};
   }();
+  finish_read(std::move(read), answer);
+}
+
+// As a long answer leaves the server: pinned, in slices, while everything else goes on.
+struct Clients::LongRead {
+  Read read;
+  mvcc::RangeCursor cursor;
+  std::size_t rows_at_a_time;
+};
+
+void Clients::start_long_read(Read read) {
+  etcdserverpb::RangeRequest request;
+  request.set_revision(read.requested);
+  request.set_limit(read.limit);
+  const auto started = [&]() -> base::Result<> {
+    mvcc::RangeCursor cursor(mvcc::KeyRange::of(read.key, read.range_end), server::range_options(request), mvcc::RangeCursor::Hold::kPin);
+    ETCDPP_ASSIGN(auto reader, mvcc::RangeReader::open(member_->views()));
+    ETCDPP_ASSIGN(const auto answer, cursor.start(member_->views(), reader));
+    for (bool measured = false; !measured;) {
+      ETCDPP_ASSIGN(measured, cursor.measure(reader, 1 + random_.below(20)));
+    }
+    read.revision = answer.current_revision;
+    continue_long_read(LongRead{std::move(read), std::move(cursor), 1 + random_.below(10)});
+    return {};
+  }();
+  if (!started) finish_read(std::move(read), started);
+}
+
+void Clients::continue_long_read(LongRead next) {
+  executor_.post([this, at = std::move(next)]() mutable {
+    const auto sent = [&]() -> base::Result<> {
+      ETCDPP_ASSIGN(const auto reader, mvcc::RangeReader::open(member_->views()));
+      std::vector<mvcc::RangeRow> rows;
+      ETCDPP_TRY(at.cursor.next(reader, at.rows_at_a_time, 100'000, rows));
+      for (const mvcc::RangeRow& row : rows) server::append_row(row, false, at.read.response);
+      if (rows.empty() && !at.cursor.done()) return base::Error(mvcc::Errc::kRowMissing, "a slice without rows");
+      return {};
+    }();
+    if (sent && !at.cursor.done()) return continue_long_read(std::move(at));
+    if (sent) {
+      const auto announced = static_cast<std::size_t>(at.cursor.total_bytes());
+      if (announced != at.read.response.size()) at.read.error = make_error_code(mvcc::Errc::kBadRow);
+      server::append_range_end(at.cursor.answer().more, at.cursor.answer().count, at.read.response);
+    }
+    finish_read(std::move(at.read), sent);
+  });
+}
+
+void Clients::finish_read(Read read, const base::Result<>& answer) {
   // A dying process may say anything about its database, and says it to nobody.
   if (!answer && member_->failure().failed()) return;
   if (!answer) read.error = answer.error().code;

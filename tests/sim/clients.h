@@ -48,6 +48,10 @@ class Clients {
   void propose(std::size_t client, server::RequestField field, std::string request);
   void answered(std::size_t write, const base::Result<server::ResponseMessage>& result);
   void answer_read(Read read);
+  struct LongRead;
+  void start_long_read(Read read);
+  void continue_long_read(LongRead next);
+  void finish_read(Read read, const base::Result<>& answer);
   void done(std::size_t client) { busy_[client] = false; }
 
   const Tuning& tuning_;
