@@ -1,10 +1,10 @@
+#pragma once
+
 /* What a process has changed below its data directory, for whoever comes after its end: written by preload.c into
    a file that is mapped by both, so that SIGKILL loses none of it; read by lose_unsynced.cc.
 
    Beside <data directory> lies <data directory>.unsynced/ with `journal` and, for each file that was changed, a hard link
    f<inode>. The journal is a header and then records, 8-byte aligned, in the order of the calls. */
-#pragma once
-
 #include <stdint.h>
 
 #define JOURNAL_MAGIC 0x756e73796e636564ULL
