@@ -57,6 +57,44 @@ TEST_CASE("grpc: a unary call has headers, one message and trailers") {
   CHECK(subtype.grpc_status() == "0");
 }
 
+TEST_CASE("grpc: what an ended stream still says reaches nobody else") {
+  // Until its handler is destroyed, a cancelled stream may be written to; its call must not be a new one's by then.
+  class Late final : public GrpcStream {
+   public:
+    explicit Late(GrpcCall& call) : call_(call) {}
+    ~Late() override { *alive_ = false; }
+    void on_message(std::string_view) override {}
+    void on_cancelled(CancelReason) override {
+      call_.executor().post([this, alive = alive_] {
+        if (*alive) call_.send_message("not for you");
+      });
+    }
+
+   private:
+    GrpcCall& call_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  };
+  TestServer server(1);
+  std::atomic<int> opened = 0;
+  server.grpc.bidi_stream("/t.T/Late", [&](GrpcCall& call) {
+    ++opened;
+    return std::make_unique<Late>(call);
+  });
+  server.grpc.unary("/t.T/Echo", [](CallRef call, std::string_view) {
+    Executor& home = call->executor();
+    home.post([call = std::move(call)] { call->reply("for you"); });
+  });
+  server.start();
+  TestClient client(server.port());
+  const auto stream = client.request("/t.T/Late", "", {}, false);
+  REQUIRE(eventually([&] { return opened == 1; }));
+  client.cork(true);  // the reset and the next call are read together
+  client.cancel(stream);
+  const auto next = client.request("/t.T/Echo", grpc_frame("x"));
+  client.cork(false);
+  CHECK(client.wait(next).messages() == std::vector<std::string>{"for you"});
+}
+
 TEST_CASE("grpc: messages of any size arrive whole in whatever pieces they are sent") {
   TestServer server;
   server.grpc.unary("/t.T/Echo", echo);

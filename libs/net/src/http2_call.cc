@@ -100,7 +100,7 @@ void Http2Call::reset_for_pool() {
 }
 
 void Http2Call::end_stream_handler() {
-  if (stream_) thread_.destroy_later(std::move(stream_));
+  if (stream_) thread_.destroy_later(std::move(stream_), CallRef(*this));
 }
 
 // The request's header.

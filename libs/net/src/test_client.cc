@@ -224,16 +224,18 @@ void TestClient::open_window(std::int32_t stream, std::uint32_t bytes) {
   flush();
 }
 
+void TestClient::cork(bool corked) {
+  corked_ = corked;
+  flush();
+}
+
 void TestClient::flush() {
-  for (;;) {
-    const std::uint8_t* bytes = nullptr;
-    const ssize_t size = nghttp2_session_mem_send(session_, &bytes);
-    if (size <= 0) return;
-    if (!socket_.send({reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(size)})) {
-      disconnected_ = true;
-      return;
-    }
-  }
+  if (corked_) return;
+  std::string out;
+  const std::uint8_t* bytes = nullptr;
+  for (ssize_t size; (size = nghttp2_session_mem_send(session_, &bytes)) > 0;)
+    out.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(size));
+  if (!out.empty() && !socket_.send(out)) disconnected_ = true;
 }
 
 bool TestClient::run(const std::function<bool()>& done, int milliseconds) {

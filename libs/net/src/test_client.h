@@ -66,6 +66,8 @@ class TestClient {
   void send_data(std::int32_t stream, const std::string& bytes, bool end);
   void cancel(std::int32_t stream);
   void ping();
+  /// While corked, frames gather; uncorking sends them all at once.
+  void cork(bool corked);
   /// Opens the stream's and the connection's window by that much (auto_window off).
   void open_window(std::int32_t stream, std::uint32_t bytes);
 
@@ -99,6 +101,7 @@ class TestClient {
     bool end = false;
   };
   std::map<std::int32_t, Upload> uploads_;
+  bool corked_ = false;
   bool disconnected_ = false;
   bool goaway_ = false;
   std::uint32_t goaway_code_ = 0;

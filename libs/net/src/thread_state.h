@@ -42,8 +42,11 @@ class ThreadState {
   void recycle(Http2Call& call);
   std::size_t open_calls() const { return open_calls_; }
 
-  /// Destroys `object` in the write phase, when nobody can be inside it.
-  void destroy_later(std::unique_ptr<GrpcStream> object) { ended_streams_.push_back(std::move(object)); }
+  /// Destroys `object` in the write phase, when nobody can be inside it. It may still talk to its call until then, so the
+  /// call must not become another one's before.
+  void destroy_later(std::unique_ptr<GrpcStream> object, CallRef call) {
+    ended_streams_.push_back({std::move(call), std::move(object)});
+  }
 
   /// "Date: …" of HTTP/1.1 answers, made once a second.
   std::string_view http_date();
@@ -63,7 +66,11 @@ class ThreadState {
   std::vector<Connection*> dirty_;
   std::vector<Connection*> flushing_;
   std::vector<std::unique_ptr<Http2Call>> calls_;
-  std::vector<std::unique_ptr<GrpcStream>> ended_streams_;
+  struct EndedStream {
+    CallRef call;  // let go after the stream
+    std::unique_ptr<GrpcStream> stream;
+  };
+  std::vector<EndedStream> ended_streams_;
   std::size_t open_calls_ = 0;
   std::unique_ptr<ReceiveBudget> receive_budget_;
   std::unique_ptr<OutBuffer> out_buffer_;
