@@ -490,6 +490,12 @@ def signals():
         server = Server(directory)
         check(f"{sig.name}: nothing lost", server.get("a") == str(int(sig)))
         server.end()
+    for i in range(12):  # in the middle of a start
+        server = Server(os.path.join(WORK, f"early-{i}"), wait=False)
+        while not server.log():
+            time.sleep(0.001)
+        time.sleep(0.003 * i)
+        check(f"SIGTERM {3 * i} ms after the first log line", server.end() == -signal.SIGTERM, server.log()[-1000:])
     server = Server(os.path.join(WORK, "signal-pipe"))
     server.process.send_signal(signal.SIGPIPE)
     time.sleep(0.2)

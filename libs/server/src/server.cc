@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <iterator>
+#include <mutex>
 #include <thread>
 
 #include <fmt/format.h>
@@ -76,7 +78,8 @@ class Server::Running {
   std::unique_ptr<GrpcMetrics> grpc_metrics_;
   std::unique_ptr<MetricsPage> metrics_page_;
   std::unique_ptr<Threads> threads_;
-  std::vector<std::unique_ptr<net::Listener>> listeners_;
+  std::mutex listeners_mutex_;
+  std::vector<std::unique_ptr<net::Listener>> listeners_;  // guarded by listeners_mutex_ once started
   std::vector<std::unique_ptr<net::Listener>> monitoring_listeners_;
   std::atomic<bool> stopped_{false};
 };
@@ -142,6 +145,8 @@ void Server::Running::add_services(std::uint64_t seed) {
 }
 
 void Server::Running::serve() {
+  std::lock_guard lock(listeners_mutex_);
+  if (stopped_) return;  // before it was ready
   logger_.info("ready to serve client requests");
   for (const auto& listener : listeners_) {
     listener->start();
@@ -153,11 +158,16 @@ void Server::Running::serve() {
 void Server::Running::stop() {
   if (stopped_.exchange(true)) return;
   logger_.info("closing etcd server", {{"name", config_.name}, {"data-dir", config_.effective_data_dir()}});
-  for (auto* listeners : {&listeners_, &monitoring_listeners_}) {
-    for (const auto& listener : *listeners) listener->drain();
-    for (const auto& listener : *listeners) listener->stop(kDrainTime);
-    listeners->clear();
+  std::vector<std::unique_ptr<net::Listener>> listeners;
+  {
+    // serve() may be running; the mutex is not held while the I/O threads, in which it runs, are waited for.
+    std::lock_guard lock(listeners_mutex_);
+    listeners.swap(listeners_);
   }
+  std::ranges::move(monitoring_listeners_, std::back_inserter(listeners));
+  for (const auto& listener : listeners) listener->drain();
+  for (const auto& listener : listeners) listener->stop(kDrainTime);
+  listeners.clear();
   if (threads_) threads_->stop();
   logger_.info("closed etcd server", {{"name", config_.name}, {"data-dir", config_.effective_data_dir()}});
 }
