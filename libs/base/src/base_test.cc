@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <sys/stat.h>
+
 #include <filesystem>
 #include <thread>
 
@@ -45,6 +47,30 @@ TEST_CASE("shared bytes: one block, counted owners") {
   a = SharedBytes();
   CHECK(a.empty());
   CHECK(b.view() == "payload");
+}
+
+TEST_CASE("env: a hole's end is told, and a pipe where a file should be waits for nobody") {
+  const std::string path = (std::filesystem::temp_directory_path() / ("etcdpp-base-test-" + hex(random_seed()))).string();
+  Env& env = posix_env();
+  {
+    const auto file = env.open(path, OpenMode::kCreateNew).value();
+    REQUIRE(file->write_at(std::uint64_t{8} << 20, "data"));
+    REQUIRE(file->truncate(std::uint64_t{64} << 20));
+    // Whole blocks, and not every file system keeps holes.
+    const std::uint64_t data = file->next_data(0).value();
+    CHECK(data <= (std::uint64_t{8} << 20));
+    CHECK((data == 0 || data > (std::uint64_t{7} << 20)));
+    const std::uint64_t behind = file->next_data(std::uint64_t{32} << 20).value();
+    CHECK((behind == (std::uint64_t{32} << 20) || behind == (std::uint64_t{64} << 20)));
+    CHECK(file->next_data(std::uint64_t{100} << 20).value() == std::uint64_t{100} << 20);
+  }
+  REQUIRE(env.remove(path));
+  REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+  const auto pipe = env.open(path, OpenMode::kReadOnly);
+  REQUIRE(pipe);
+  char byte = 0;
+  CHECK(!(*pipe)->read_at(0, &byte, 1));
+  REQUIRE(env.remove(path));
 }
 
 TEST_CASE("env: files, locks and directories") {

@@ -99,6 +99,16 @@ class PosixFile final : public File {
     return {};
   }
 
+  Result<std::uint64_t> next_data(std::uint64_t offset) override {
+    const off_t found = ::lseek(fd_, static_cast<off_t>(offset), SEEK_DATA);
+    if (found >= 0) return static_cast<std::uint64_t>(found);
+    // ENXIO: nothing but a hole follows. Anything else: not known here.
+    if (errno != ENXIO) return offset;
+    auto end = size();
+    if (end) *end = std::max(*end, offset);
+    return end;
+  }
+
  private:
   Error fail(const char* call) const { return errno_error(errno, path_ + ": " + call); }
   Result<> check(int rc, const char* call) const {
@@ -115,7 +125,8 @@ class PosixEnv final : public Env {
   Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode, unsigned permissions) override {
     int flags = O_CLOEXEC;
     switch (mode) {
-      case OpenMode::kReadOnly: flags |= O_RDONLY; break;
+      // Not waiting for the writer of a pipe that stands where a file should; reading it then fails.
+      case OpenMode::kReadOnly: flags |= O_RDONLY | O_NONBLOCK | O_NOCTTY; break;
       case OpenMode::kReadWrite: flags |= O_RDWR; break;
       case OpenMode::kCreate: flags |= O_RDWR | O_CREAT; break;
       case OpenMode::kCreateTruncate: flags |= O_RDWR | O_CREAT | O_TRUNC; break;

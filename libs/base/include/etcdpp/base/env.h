@@ -36,6 +36,9 @@ class File {
   virtual Result<> lock(bool wait) = 0;
   /// Drops this file's clean pages from the page cache, so that the next read comes from the device.
   virtual Result<> drop_cache() = 0;
+  /// A place at or behind `offset` before which there are only zeros: the next byte that takes room on the disk, or the
+  /// file's size where there is none. A file system that cannot tell answers `offset`.
+  virtual Result<std::uint64_t> next_data(std::uint64_t offset) { return offset; }
 };
 
 enum class OpenMode { kReadOnly, kReadWrite, kCreate /* read-write, made if absent */, kCreateTruncate, kCreateNew };
