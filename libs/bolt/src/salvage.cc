@@ -1,0 +1,242 @@
+#include <etcdpp/bolt/salvage.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <vector>
+
+#include <etcdpp/bolt/errc.h>
+
+#include "page_file.h"
+
+namespace etcdpp::bolt {
+
+namespace {
+
+constexpr std::uint64_t kUsualPageSize = 4096;
+constexpr std::uint64_t kSampledPages = 64;
+
+// Of how many pages that size makes sense: they carry their own number.
+std::uint64_t pages_that_fit(base::File& file, std::uint64_t file_size, std::uint64_t page_size) {
+  std::uint64_t fit = 0;
+  const std::uint64_t pages = std::min(file_size / page_size, kSampledPages);
+  for (std::uint64_t number = 1; number < pages; ++number) {
+    char head[kPageHead];
+    const auto got = file.read_at(number * page_size, head, sizeof head);
+    if (got && *got == sizeof head && load<std::uint64_t>(head) == number) ++fit;
+  }
+  return fit;
+}
+
+// Without a whole meta: what a broken one says, if pages agree, else the size that most pages agree with.
+std::uint64_t guess_page_size(base::File& file, std::uint64_t file_size) {
+  char bytes[kPageHead + kMetaBody];
+  const auto got = file.read_at(0, bytes, sizeof bytes);
+  if (got && *got == sizeof bytes)
+    if (const auto claimed = claimed_page_size({bytes + kPageHead, kMetaBody}); claimed && pages_that_fit(file, file_size, *claimed) > 0)
+      return *claimed;
+  std::uint64_t best = kUsualPageSize, most = 0;
+  for (std::uint64_t size = kSmallestPage; size <= kLargestPage && size < file_size; size *= 2) {
+    const std::uint64_t fit = pages_that_fit(file, file_size, size);
+    if (fit > most || (fit == most && size == kUsualPageSize)) {
+      most = fit;
+      best = size;
+    }
+  }
+  return best;
+}
+
+class Salvage {
+ public:
+  Salvage(PageFile& pages, std::uint64_t file_size, const SalvageVisitor& visit)
+      : pages_(pages), reached_(file_size / pages.page_size(), false), visit_(visit) {
+    report_.page_size = pages.page_size();
+  }
+
+  base::Result<SalvageReport> run(const std::optional<Meta>& meta, const LossVisitor& told) {
+    if (meta) {
+      buckets_.clear();
+      ETCDPP_TRY(walk_buckets(meta->root));
+      for (const Bucket& bucket : std::exchange(buckets_, {})) ETCDPP_TRY(walk_rows(bucket, true));
+    } else {
+      lose({}, {}, std::nullopt, {0, 0, "no meta page is whole"});
+    }
+    if (told) ETCDPP_TRY(told(report_));
+    if (report_.lost_count > 0) ETCDPP_TRY(outside());
+    return std::move(report_);
+  }
+
+ private:
+  struct Range {
+    base::Bytes first;
+    std::optional<base::Bytes> end;
+  };
+
+  void lose(base::BytesView bucket, base::BytesView first, std::optional<base::Bytes> end, Problem why) {
+    if (++report_.lost_count > SalvageReport::kMostLost) {
+      // Too many to tell apart: from here on everything may be lost.
+      if (report_.lost_count == SalvageReport::kMostLost + 1) report_.lost.push_back({{}, {}, std::nullopt, {0, 0, "more is damaged than can be listed"}});
+      return;
+    }
+    report_.lost.push_back({base::Bytes(bucket), base::Bytes(first), std::move(end), std::move(why)});
+  }
+  Problem at(std::uint64_t page, std::size_t offset, std::string what) const {
+    return {page, page * pages_.page_size() + offset, std::move(what)};
+  }
+
+  base::Result<> walk_buckets(std::uint64_t root) {
+    leaf_depth_ = 0;
+    return descend(root, {}, {{}, std::nullopt}, 0, [&](const Page& page, std::size_t i) -> base::Result<> {
+      auto bucket = page.is_bucket(i) ? decode_bucket(page.key(i), page.value(i)) : std::nullopt;
+      if (bucket && buckets_.size() < Reader::kMostBuckets) {
+        buckets_.push_back(std::move(*bucket));
+      } else {
+        lose(page.key(i), {}, std::nullopt, at(page.number(), Page::element_offset(i), "is no whole bucket"));
+      }
+      return {};
+    });
+  }
+
+  base::Result<> walk_rows(const Bucket& bucket, bool in_tree) {
+    has_last_ = false;
+    leaf_depth_ = 0;
+    const auto row = [&](const Page& page, std::size_t i) -> base::Result<> {
+      // An element that was shifted onto others' bytes shows itself by its place in the order.
+      if (page.is_bucket(i) || page.key(i).empty() || (has_last_ && page.key(i) <= last_)) {
+        if (in_tree) lose(bucket.name, has_last_ ? base::BytesView(last_) : base::BytesView(), std::nullopt, at(page.number(), Page::element_offset(i), "has keys out of order"));
+        return {};
+      }
+      last_.assign(page.key(i));
+      has_last_ = true;
+      ++(in_tree ? report_.rows_in_tree : report_.rows_outside);
+      return visit_({bucket.name, page.key(i), page.value(i), page.number(), in_tree});
+    };
+    if (bucket.root != 0) return descend(bucket.root, bucket.name, {{}, std::nullopt}, 0, row);
+    const Page page{base::BytesView(bucket.inline_page)};
+    const auto fault = page.check_head();
+    if (fault || !page.is_leaf()) {
+      lose(bucket.name, {}, std::nullopt, {0, 0, std::string("its inline page ") + (fault ? fault->what : "is a branch")});
+      return {};
+    }
+    return each_row(page, bucket.name, {{}, std::nullopt}, row);
+  }
+
+  using RowVisitor = std::function<base::Result<>(const Page& page, std::size_t i)>;
+
+  base::Result<> each_row(const Page& page, base::BytesView bucket, const Range& range, const RowVisitor& row) {
+    for (std::size_t i = 0; i < page.count(); ++i) {
+      if (const auto fault = page.check_element(i)) {
+        // Between its neighbours' keys, as far as they are whole.
+        base::BytesView first = i > 0 && !page.check_element(i - 1) ? page.key(i - 1) : base::BytesView(range.first);
+        std::optional<base::Bytes> end = range.end;
+        if (i + 1 < page.count() && !page.check_element(i + 1)) end = base::Bytes(page.key(i + 1));
+        lose(bucket, first, std::move(end), at(page.number(), fault->offset, fault->what));
+        continue;
+      }
+      ETCDPP_TRY(row(page, i));
+    }
+    return {};
+  }
+
+  // `bucket` empty: the list of buckets.
+  base::Result<> descend(std::uint64_t number, base::BytesView bucket, const Range& range, std::size_t depth, const RowVisitor& row) {
+    const auto lost = [&](std::string what) -> base::Result<> {
+      lose(bucket, range.first, range.end, at(number, 0, std::move(what)));
+      return {};
+    };
+    if (depth >= kDeepestTree) return lost("is deeper than a tree can be");
+    if (number >= reached_.size() || number >= pages_.pages()) return lost("is beyond the end of the file or of the database");
+    if (reached_[number]) return lost("is reached twice");
+    auto read = pages_.read_head_checked(number, Reader::kMostBytesHeld - bytes_held_);
+    if (!read) {
+      if (read.error().code.category() != make_error_code(Errc::kDamaged).category()) return read.error();
+      return lost(read.error().message());
+    }
+    const Page page = std::move(*read);
+    for (std::uint64_t n = number; n <= number + page.overflow() && n < reached_.size(); ++n) reached_[n] = true;
+    if (page.is_leaf()) {
+      if (leaf_depth_ == 0) leaf_depth_ = depth + 1;
+      // Either this one or those before stand in the place of a branch.
+      if (leaf_depth_ != depth + 1) lose(bucket, {}, std::nullopt, at(number, 0, "is a leaf at another depth than those before it"));
+    }
+    if (page.is_leaf()) return each_row(page, bucket, range, row);
+    bytes_held_ += page.size();
+    for (std::size_t i = 0; i < page.count(); ++i) {
+      const auto fault = page.check_element(i);
+      Range below = range;
+      if (i > 0 && !page.check_element(i)) below.first = page.key(i);
+      if (i + 1 < page.count() && !page.check_element(i + 1)) below.end = base::Bytes(page.key(i + 1));
+      if (fault) {
+        lose(bucket, below.first, below.end, at(number, fault->offset, fault->what));
+      } else {
+        ETCDPP_TRY(descend(page.child(i), bucket, below, depth + 1, row));
+      }
+    }
+    bytes_held_ -= page.size();
+    return {};
+  }
+
+  // Leaves that no tree reached. Old lists of buckets among them say whose their trees are.
+  base::Result<> outside() {
+    std::vector<bool> seen = reached_;
+    for (const bool lists : {true, false}) {
+      for (std::uint64_t number = 2; number < reached_.size(); ++number) {
+        if (seen[number] || reached_[number]) continue;
+        auto read = pages_.read_head_checked(number);
+        if (!read || !read->is_leaf()) continue;
+        const Page page = std::move(*read);
+        bool has_bucket = false;
+        for (std::size_t i = 0; i < page.count() && !has_bucket; ++i) has_bucket = !page.check_element(i) && page.is_bucket(i);
+        if (has_bucket != lists) continue;
+        ++report_.pages_outside;
+        reached_[number] = true;
+        for (std::size_t i = 0; i < page.count(); ++i) {
+          if (page.check_element(i)) continue;
+          if (has_bucket) {
+            const auto bucket = page.is_bucket(i) ? decode_bucket(page.key(i), page.value(i)) : std::nullopt;
+            // Its losses are none of the database's.
+            const std::uint64_t lost_count = report_.lost_count;
+            const std::size_t lost_size = report_.lost.size();
+            if (bucket) ETCDPP_TRY(walk_rows(*bucket, false));
+            report_.lost_count = lost_count;
+            report_.lost.resize(std::min(report_.lost.size(), lost_size));
+          } else if (!page.key(i).empty()) {
+            ++report_.rows_outside;
+            ETCDPP_TRY(visit_({{}, page.key(i), page.value(i), number, false}));
+          }
+        }
+      }
+    }
+    return {};
+  }
+
+  PageFile& pages_;
+  std::vector<bool> reached_;
+  const SalvageVisitor& visit_;
+  SalvageReport report_;
+  std::vector<Bucket> buckets_;
+  std::uint64_t bytes_held_ = 0;
+  std::size_t leaf_depth_ = 0;  // 0: no leaf met yet
+  base::Bytes last_;
+  bool has_last_ = false;
+};
+
+}  // namespace
+
+base::Result<SalvageReport> salvage(base::Env& env, const std::string& path, const SalvageVisitor& visit, const LossVisitor& lost) {
+  std::optional<Meta> meta;
+  if (const auto reader = Reader::open(env, path)) {
+    meta = (*reader)->meta();
+  } else if (reader.error().code != make_error_code(Errc::kNotADatabase)) {
+    return reader.error();
+  }
+  ETCDPP_ASSIGN(auto file, env.open(path, base::OpenMode::kReadOnly));
+  ETCDPP_ASSIGN(const std::uint64_t file_size, file->size());
+  const std::uint64_t page_size = meta ? meta->page_size : guess_page_size(*file, file_size);
+  PageFile pages(std::move(file));
+  // Pages outside of the trees may also lie behind the last one that the meta knows of.
+  pages.set_geometry(page_size, file_size / page_size);
+  return Salvage(pages, file_size, visit).run(meta, lost);
+}
+
+}  // namespace etcdpp::bolt
