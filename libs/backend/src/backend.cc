@@ -2,8 +2,9 @@
 
 #include <etcdpp/base/assert.h>
 
-#include "open_database.h"
+#include "defragmentation.h"
 #include "environment.h"
+#include "open_database.h"
 
 namespace etcdpp::backend {
 
@@ -33,12 +34,14 @@ base::Result<std::unique_ptr<Backend>> Backend::open(const Options& options) {
 }
 
 base::Result<> Backend::scan_key_rows(const RowVisitor& visit) const {
-  ETCDPP_ASSIGN(const ReadTransaction transaction, database()->begin_read());
+  const auto here = database();
+  ETCDPP_ASSIGN(const ReadTransaction transaction, here->begin_read());
   return transaction.scan_rows({}, {}, visit);
 }
 
 base::Result<> Backend::scan_bucket(Bucket bucket, const RowVisitor& visit) const {
-  ETCDPP_ASSIGN(const ReadTransaction transaction, database()->begin_read());
+  const auto here = database();
+  ETCDPP_ASSIGN(const ReadTransaction transaction, here->begin_read());
   return transaction.scan_bucket(bucket, visit);
 }
 
@@ -157,6 +160,76 @@ void Backend::fail_requests(const base::Error& error) {
     failed.swap(requests_);
   }
   for (const Request& request : failed) request.done(error);
+  defragment_over(error);
+}
+
+void Backend::defragment(DefragmentDone done) {
+  {
+    std::lock_guard lock(mutex_);
+    if (defragment_waiters_.empty()) cancel_defragment_ = false;
+    defragment_waiters_.push_back(std::move(done));
+  }
+  commit_loop_.wake();
+}
+
+void Backend::cancel_defragment() {
+  {
+    std::lock_guard lock(mutex_);
+    if (defragment_waiters_.empty()) return;
+    cancel_defragment_ = true;
+  }
+  commit_loop_.wake();
+}
+
+std::optional<DefragmentProgress> Backend::defragment_progress() const {
+  {
+    std::lock_guard lock(mutex_);
+    if (defragment_waiters_.empty()) return std::nullopt;
+  }
+  return DefragmentProgress{.copied_bytes = copied_bytes_.load(std::memory_order_relaxed),
+                            .total_bytes = live_bytes_.load(std::memory_order_relaxed)};
+}
+
+Backend::Wanted Backend::wanted() const {
+  std::lock_guard lock(mutex_);
+  if (defragment_waiters_.empty()) return Wanted::kNothing;
+  return cancel_defragment_ ? Wanted::kCancel : Wanted::kDefragment;
+}
+
+void Backend::defragment_over(base::Result<Defragmented> outcome) {
+  std::vector<DefragmentDone> waiting;
+  {
+    std::lock_guard lock(mutex_);
+    waiting.swap(defragment_waiters_);
+    cancel_defragment_ = false;
+  }
+  copied_bytes_.store(0, std::memory_order_relaxed);
+  for (const DefragmentDone& done : waiting) done(outcome);
+}
+
+Defragmented Backend::next_generation(Defragmentation& copy) {
+  Defragmented out;
+  out.generation = database_->generation() + 1;
+  out.rows = copy.rows();
+  out.allocated_before = allocated_bytes_.load(std::memory_order_relaxed);
+  out.duration = options_.clock->now() - copy.begun();
+  auto next = std::make_shared<Database>(copy.take_environment(), out.generation);
+  out.allocated_after = next->environment().allocated_bytes();
+  preallocation_ = copy.take_preallocation();
+  {
+    std::lock_guard lock(mutex_);
+    retired_.push_back(std::exchange(database_, std::move(next)));
+    live_bytes_.store(copy.live_bytes(), std::memory_order_relaxed);
+    allocated_bytes_.store(out.allocated_after, std::memory_order_relaxed);
+  }
+  generation_.store(out.generation, std::memory_order_release);
+  return out;
+}
+
+// Here and not in whichever thread held the last View: unmapping a large file takes its time.
+bool Backend::close_retired() {
+  std::erase_if(retired_, [](const auto& database) { return database.use_count() == 1; });
+  return !retired_.empty();
 }
 
 }  // namespace etcdpp::backend

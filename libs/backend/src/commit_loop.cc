@@ -4,6 +4,7 @@
 
 #include <etcdpp/backend/backend.h>
 
+#include "defragmentation.h"
 #include "deletion_slice.h"
 #include "preallocation.h"
 #include "write_transaction.h"
@@ -13,6 +14,8 @@ namespace etcdpp::backend {
 namespace {
 
 constexpr base::Duration kRetryPause = std::chrono::seconds(1);
+// How often it is looked whether a replaced generation has lost its last reader.
+constexpr base::Duration kRetiredPause = std::chrono::milliseconds(100);
 // What a transaction may write beside its rows: copied branches and leaves, the free list. Deletions copy a leaf for
 // each few rows; buffers leave them their room, so that compaction works on a full disk.
 constexpr std::uint64_t kTransactionSlack = 1u << 20;
@@ -49,16 +52,37 @@ CommitLoop::~CommitLoop() = default;
 
 base::Result<bool> CommitLoop::step() {
   const bool answered = backend_.answer_requests();
+  auto worked = commit_step();
+  if (worked) {
+    const bool committed = *worked;
+    worked = copy_step();
+    if (worked) *worked |= committed || answered;
+  }
+  if (!worked) {
+    copy_.reset();
+    backend_.fail_requests(worked.error());
+    return worked;
+  }
+  look_at_retired_ = backend_.close_retired() ? std::optional(clock_.now() + kRetiredPause) : std::nullopt;
+  return worked;
+}
+
+base::Result<bool> CommitLoop::commit_step() {
   const base::Instant now = clock_.now();
-  if (retry_at_ && now < *retry_at_) return answered;
+  if (retry_at_ && now < *retry_at_) return false;
   retry_at_.reset();
   if (deletions_at_ && now >= *deletions_at_) deletions_at_.reset();
 
   const std::shared_ptr<const WriteBuffer> buffer = backend_.next_frozen();
   const bool deletions = deletions_ && !deletions_at_ && deletions_->pending(backend_.committed_index());
-  if (!buffer && !deletions) return answered;
+  if (!buffer && !deletions) return false;
 
   auto outcome = write(buffer.get(), deletions);
+  if (!outcome && outcome.error().code == Errc::kNoSpace && copy_) {
+    // The copy of a defragmentation goes first.
+    end_copy(outcome.error());
+    outcome = write(buffer.get(), deletions);
+  }
   if (!outcome && outcome.error().code == Errc::kNoSpace) {
     if (!out_of_space_) {
       backend_.options().logger->error("database cannot grow; the commit is kept and tried again each second",
@@ -77,10 +101,7 @@ base::Result<bool> CommitLoop::step() {
     backend_.options().logger->info("database can grow again");
     if (listener_.on_space) listener_.on_space(true);
   }
-  if (!outcome) {
-    backend_.fail_requests(outcome.error());
-    return base::Error(std::move(outcome.error()));
-  }
+  ETCDPP_TRY(outcome);
   if (listener_.on_commit) listener_.on_commit(*outcome);
   backend_.answer_requests();
   return true;
@@ -104,14 +125,14 @@ base::Result<Commit> CommitLoop::write(const WriteBuffer* buffer, bool with_dele
   base::Result<> done;
   if (with_deletions) {
     // The slice's time is its own: a large buffer before it takes nothing from it.
-    auto deleted = delete_slice(transaction);
-    if (deleted) {
-      commit.deleted_rows = *deleted;
-      done = transaction.commit();
-    } else {
-      done = base::Error(std::move(deleted.error()));
-    }
+    const Options& options = backend_.options();
+    DeletionSlice slice(transaction, clock_, options.deletion_rows, clock_.now() + options.deletion_time);
+    done = deletions_->delete_some(slice);
+    if (done) done = slice.carry_out();
+    if (done) done = transaction.commit();
     if (done) {
+      commit.deleted_rows = slice.marked().size();
+      if (copy_) copy_->deleted(slice.marked());
       deletions_->deletions_committed();
       deletions_at_ = clock_.now() + backend_.options().deletion_pause;
     } else {
@@ -121,6 +142,7 @@ base::Result<Commit> CommitLoop::write(const WriteBuffer* buffer, bool with_dele
     done = transaction.commit();
   }
   ETCDPP_TRY(done);
+  if (copy_ && buffer) copy_->grown(buffer->bytes());
   commit.duration = clock_.now() - begun;
   backend_.committed(commit, buffer != nullptr, transaction.live_bytes());
   return commit;
@@ -135,15 +157,76 @@ base::Result<> CommitLoop::reserve(const Environment& environment, std::uint64_t
   return reserved;
 }
 
-base::Result<std::size_t> CommitLoop::delete_slice(WriteTransaction& transaction) {
+void CommitLoop::end_copy(base::Error why) {
+  copy_.reset();
+  copy_at_.reset();
+  backend_.options().logger->warn("defragmentation given up", {{"error", why.message()}});
+  backend_.defragment_over(std::move(why));
+}
+
+// What goes wrong with the copy is told to who asked for it; only the database itself stops the member.
+base::Result<bool> CommitLoop::copy_step() {
   const Options& options = backend_.options();
-  DeletionSlice slice(transaction, clock_, options.deletion_rows, clock_.now() + options.deletion_time);
-  ETCDPP_TRY(deletions_->delete_some(slice));
-  return slice.carry_out();
+  const Backend::Wanted wanted = backend_.wanted();
+  if (wanted == Backend::Wanted::kNothing) return false;
+  if (wanted == Backend::Wanted::kCancel) {
+    end_copy(base::Error(Errc::kCancelled));
+    return true;
+  }
+  const base::Instant now = clock_.now();
+  if (copy_at_ && now < *copy_at_) return false;
+  const std::shared_ptr<const Database> database = backend_.database();
+  if (!copy_) {
+    options.logger->info("starting defragment", {{"path", database->path()}, {"current-db-size-bytes", backend_.sizes().allocated},
+                                                 {"current-db-size-in-use-bytes", backend_.sizes().live}});
+    auto begun = Defragmentation::begin(options, *database);
+    if (!begun) {
+      end_copy(std::move(begun.error()));
+      return true;
+    }
+    copy_ = std::move(*begun);
+  }
+  auto complete = copy_->step(*database);
+  if (!complete) {
+    // A damaged row of the database itself.
+    if (complete.error().code == Errc::kCorrupt) return base::Error(std::move(complete.error()));
+    end_copy(std::move(complete.error()));
+    return true;
+  }
+  backend_.copied_bytes_.store(copy_->live_bytes(), std::memory_order_relaxed);
+  if (!*complete) {
+    // The disk is the log's first.
+    copy_at_ = clock_.now() + (log_is_slow_ && log_is_slow_() ? options.longest_copy_pause : options.copy_pause);
+    return true;
+  }
+  if (auto renamed = copy_->rename(); !renamed) {
+    end_copy(std::move(renamed.error()));
+    return true;
+  }
+  ETCDPP_TRY(switch_generation());
+  return true;
+}
+
+// From the rename on there is no way back: what is committed now goes into the new file.
+base::Result<> CommitLoop::switch_generation() {
+  ETCDPP_TRY(copy_->sync_name());
+  const Defragmented outcome = backend_.next_generation(*copy_);
+  copy_.reset();
+  copy_at_.reset();
+  backend_.options().logger->info("finished defragmenting", {{"generation", outcome.generation},
+                                                             {"rows", outcome.rows},
+                                                             {"current-db-size-bytes-before", outcome.allocated_before},
+                                                             {"current-db-size-bytes", outcome.allocated_after}});
+  if (listener_.on_generation) listener_.on_generation(outcome.generation);
+  backend_.defragment_over(outcome);
+  return {};
 }
 
 std::optional<base::Instant> CommitLoop::next_due() const {
-  return retry_at_ ? retry_at_ : deletions_at_;
+  std::optional<base::Instant> due;
+  for (const auto& at : {retry_at_ ? retry_at_ : deletions_at_, copy_at_, look_at_retired_})
+    if (at && (!due || *at < *due)) due = at;
+  return due;
 }
 
 base::Result<> CommitLoop::run() {

@@ -46,11 +46,11 @@ bool DeletionSlice::exhausted() const {
   return rows_left_ == 0 || (rows_left_ % 16 == 0 && clock_.now() >= until_);
 }
 
-base::Result<std::size_t> DeletionSlice::carry_out() {
+base::Result<> DeletionSlice::carry_out() {
   if (cursor_) mdb_cursor_close(std::exchange(cursor_, nullptr));
   for (const Marked& row : marked_) ETCDPP_TRY(transaction_.erase_row(row.key, row.value_size));
   for (const Put& row : puts_) ETCDPP_TRY(transaction_.put(row.bucket, row.key, row.value));
-  return marked_.size();
+  return {};
 }
 
 }  // namespace etcdpp::backend

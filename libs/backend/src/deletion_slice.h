@@ -32,16 +32,18 @@ class DeletionSlice final : public DeletionBatch {
   void put(Bucket bucket, base::BytesView key, base::BytesView value) override;
   bool exhausted() const override;
 
-  /// Deletes and puts what was marked; the number of rows deleted.
-  base::Result<std::size_t> carry_out();
-
- private:
-  base::Result<bool> move(MDB_cursor_op operation, base::BytesView first);
+  /// Deletes and puts what was marked.
+  base::Result<> carry_out();
 
   struct Marked {
     std::string key;
     std::size_t value_size;
   };
+  const std::vector<Marked>& marked() const { return marked_; }
+
+ private:
+  base::Result<bool> move(MDB_cursor_op operation, base::BytesView first);
+
   struct Put {
     Bucket bucket;
     std::string key;

@@ -133,6 +133,11 @@ base::Result<std::uint64_t> Environment::free_bytes() const {
   return pages * stat.ms_psize;
 }
 
+base::Result<> Environment::set_lazy_meta(bool lazy) {
+  if (const int rc = mdb_env_set_flags(env_, MDB_NOMETASYNC, lazy ? 1 : 0); rc != 0) return error(rc, "change of flags");
+  return {};
+}
+
 base::Result<Reader*> Environment::acquire() const {
   const std::size_t shard_number = this_thread_number() % kShards;
   Shard& shard = shards_[shard_number];

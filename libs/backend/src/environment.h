@@ -40,6 +40,9 @@ class Environment {
   ~Environment();
 
   const std::string& path() const { return path_; }
+  /// The file has been renamed; before others know of it.
+  void set_path(std::string path) { path_ = std::move(path); }
+  const std::shared_ptr<void>& keep_alive() const { return keep_alive_; }
   MDB_env* handle() const { return env_; }
   MDB_dbi key_tree() const { return key_tree_; }
   MDB_dbi small_tree() const { return small_tree_; }
@@ -48,6 +51,8 @@ class Environment {
   std::uint64_t map_size() const;
   /// Pages on the free list, in bytes: what can be written without growing. Walks the list.
   base::Result<std::uint64_t> free_bytes() const;
+  /// While true, a commit's meta page is synced with the next commit only: for a file that nobody opens after a crash.
+  base::Result<> set_lazy_meta(bool lazy);
 
   base::Result<Reader*> acquire() const;
   void release(Reader* reader) const;

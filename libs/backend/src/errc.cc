@@ -23,6 +23,7 @@ class BackendCategory final : public std::error_category {
       case Errc::kNoSpace: return "no space for the database; free disk space or raise its limit";
       case Errc::kCorrupt: return "database is corrupt; inspect it with mvccdump, then rejoin the cluster or restore a snapshot";
       case Errc::kTooManyReaders: return "too many read transactions at once";
+      case Errc::kCancelled: return "defragmentation was cancelled";
       case Errc::kEngine: return "database engine failed";
     }
     return "unknown";

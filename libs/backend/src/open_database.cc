@@ -2,6 +2,7 @@
 
 #include <etcdpp/backend/page_reader.h>
 
+#include "database_paths.h"
 #include "environment.h"
 #include "row_format.h"
 #include "write_transaction.h"
@@ -13,18 +14,7 @@ namespace {
 // The first commit needs a few pages only; the address space of the real map is reserved when the file is in its place.
 constexpr std::uint64_t kMapWhileCreating = 1u << 20;
 
-struct Paths {
-  explicit Paths(const std::string& data_dir)
-      : member(data_dir + "/member"),
-        etcd_database(member + "/snap/db"),
-        directory(member + "/etcdpp"),
-        lock(directory + "/lock"),
-        database(directory + "/data.lmdb"),
-        unfinished(database + ".new") {}
-  std::string member, etcd_database, directory, lock, database, unfinished;
-};
-
-base::Result<std::shared_ptr<base::File>> take_lock(base::Env& env, const Paths& paths) {
+base::Result<std::shared_ptr<base::File>> take_lock(base::Env& env, const DatabasePaths& paths) {
   ETCDPP_ASSIGN(auto file, env.open(paths.lock, base::OpenMode::kCreate));
   if (auto locked = file->lock(false); !locked) {
     if (locked.error().code == base::EnvErrc::kLocked) return base::Error(Errc::kLocked, paths.directory);
@@ -33,15 +23,9 @@ base::Result<std::shared_ptr<base::File>> take_lock(base::Env& env, const Paths&
   return std::shared_ptr<base::File>(std::move(file));
 }
 
-base::Result<> remove_if_there(base::Env& env, const std::string& path) {
-  if (!env.exists(path)) return {};
-  return env.remove(path);
-}
-
 // Under another name until it is whole: a crash leaves a complete database or none.
-base::Result<> create(const Options& options, const Paths& paths, const std::shared_ptr<base::File>& lock) {
+base::Result<> create(const Options& options, const DatabasePaths& paths, const std::shared_ptr<base::File>& lock) {
   base::Env& env = *options.env;
-  ETCDPP_TRY(remove_if_there(env, paths.unfinished));
   {
     ETCDPP_ASSIGN(const auto environment, Environment::open(paths.unfinished, kMapWhileCreating, 1, true, lock));
     ETCDPP_ASSIGN(WriteTransaction transaction, WriteTransaction::begin(*environment));
@@ -50,13 +34,13 @@ base::Result<> create(const Options& options, const Paths& paths, const std::sha
     ETCDPP_TRY(transaction.put_own(own_key::kMemberId, options.member_id));
     ETCDPP_TRY(transaction.commit());
   }
-  ETCDPP_TRY(remove_if_there(env, paths.unfinished + "-lock"));
+  ETCDPP_TRY(remove_if_there(env, lock_file_of(paths.unfinished)));
   return env.rename(paths.unfinished, paths.database);
 }
 
 // What an earlier process left unsynced, or could not sync, is not believed from the page cache: it goes to the device or
 // shows what is there.
-base::Result<std::unique_ptr<base::File>> open_durable(base::Env& env, const Paths& paths) {
+base::Result<std::unique_ptr<base::File>> open_durable(base::Env& env, const DatabasePaths& paths) {
   ETCDPP_ASSIGN(auto file, env.open(paths.database, base::OpenMode::kReadWrite));
   ETCDPP_TRY(file->drop_cache());
   ETCDPP_TRY(file->sync_data());
@@ -84,11 +68,14 @@ base::Result<> check_identity(const Options& options, const std::string& path, s
 
 base::Result<OpenedDatabase> open_database(const Options& options) {
   base::Env& env = *options.env;
-  const Paths paths(options.data_dir);
+  const DatabasePaths paths(options.data_dir);
   if (env.exists(paths.etcd_database)) return base::Error(Errc::kEtcdDatabase, paths.etcd_database);
   ETCDPP_TRY(env.make_directories(paths.directory));
   ETCDPP_ASSIGN(const auto lock, take_lock(env, paths));
 
+  // Of a creation or a defragmentation that did not come to its end.
+  ETCDPP_TRY(remove_if_there(env, paths.unfinished));
+  ETCDPP_TRY(remove_if_there(env, lock_file_of(paths.unfinished)));
   OpenedDatabase out;
   out.state.created = !env.exists(paths.database);
   if (out.state.created) {

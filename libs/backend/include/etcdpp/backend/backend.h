@@ -15,6 +15,7 @@
 #include <etcdpp/backend/buffer_set.h>
 #include <etcdpp/backend/commit_loop.h>
 #include <etcdpp/backend/database.h>
+#include <etcdpp/backend/defragment.h>
 #include <etcdpp/backend/errc.h>
 #include <etcdpp/backend/write_buffer.h>
 #include <etcdpp/base/clock.h>
@@ -27,6 +28,7 @@ namespace etcdpp::backend {
 /// The newest on-disk format that this code writes and reads (docs/formats/database.md).
 inline constexpr std::uint64_t kFormatVersion = 1;
 
+class Defragmentation;
 class Preallocation;
 
 struct Options {
@@ -51,6 +53,12 @@ struct Options {
   std::size_t deletion_rows = 1'000;
   base::Duration deletion_time = std::chrono::milliseconds(2);
   base::Duration deletion_pause = std::chrono::milliseconds(10);
+
+  /// A slice of a defragmentation: bytes copied and synced at once; the pause behind it, and the pause while the log says
+  /// that it is slow (CommitLoop::set_log_is_slow).
+  std::size_t copy_bytes = 1u << 20;
+  base::Duration copy_pause = std::chrono::milliseconds(2);
+  base::Duration longest_copy_pause = std::chrono::milliseconds(50);
 
   /// Address space, halved until it can be mapped; the bound of the file's size.
   std::uint64_t map_size = std::uint64_t{1} << 40;
@@ -132,9 +140,25 @@ class Backend {
   using CommitDone = std::function<void(base::Result<Commit>)>;
   void request_commit(CommitDone done);
 
+  /// Copies the database row by row into a new file while it goes on serving, and puts that into its place: the next
+  /// generation. The commit loop does it, a slice between two commits (Options::copy_…); compaction goes on meanwhile.
+  ///
+  /// Any thread may ask. Asked while one is on its way: `done` is told of that one's end. Nothing of it is on a request's
+  /// path, and a crash at any step leaves the old file or the new one, both whole. The switch is known to
+  /// CommitLoop::Listener::on_generation first, so that apply publishes a View of it; the old file's blocks go with its
+  /// last reader. Who destroys the backend meanwhile drops the callers without an answer.
+  void defragment(DefragmentDone done);
+  /// Ends the one that is on its way, if any, before its switch: kCancelled. Any thread.
+  void cancel_defragment();
+  /// None while none is on its way. Any thread.
+  std::optional<DefragmentProgress> defragment_progress() const;
+  /// Of the database in use: 1 at open, one more with each switch. Any thread.
+  std::uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
+
   Sizes sizes() const;
   /// The consistent index of the last commit.
   std::uint64_t committed_index() const { return committed_index_.load(std::memory_order_acquire); }
+  /// The generation in use. Hold it for as long as what was begun on it: the next one may take its place.
   std::shared_ptr<const Database> database() const;
 
   CommitLoop& commit_loop() { return commit_loop_; }
@@ -161,6 +185,12 @@ class Backend {
   /// Answers the requests whose buffer has been committed; true if there were any.
   bool answer_requests();
   void fail_requests(const base::Error& error);
+  enum class Wanted { kNothing, kDefragment, kCancel };
+  Wanted wanted() const;
+  void defragment_over(base::Result<Defragmented> outcome);
+  Defragmented next_generation(Defragmentation& copy);
+  /// Closes generations that nobody reads any more; true while there are some that are read.
+  bool close_retired();
 
   const Options options_;
   OpenedState opened_;
@@ -178,11 +208,16 @@ class Backend {
   std::uint64_t committed_sequence_ = 0;
   std::vector<Request> requests_;
   Commit last_commit_;
+  std::vector<DefragmentDone> defragment_waiters_;
+  bool cancel_defragment_ = false;
 
   // The commit loop's.
   std::unique_ptr<Preallocation> preallocation_;
+  std::vector<std::shared_ptr<const Database>> retired_;
 
   std::atomic<std::uint64_t> committed_index_{0};
+  std::atomic<std::uint64_t> generation_{1};
+  std::atomic<std::uint64_t> copied_bytes_{0};
   std::atomic<std::uint64_t> live_bytes_{0};
   std::atomic<std::uint64_t> frozen_live_bytes_{0};
   std::atomic<std::uint64_t> active_live_bytes_{0};

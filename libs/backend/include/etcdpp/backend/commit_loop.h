@@ -14,6 +14,8 @@
 namespace etcdpp::backend {
 
 class Backend;
+class Defragmentation;
+class DeletionSlice;
 class Environment;
 class WriteBuffer;
 class WriteTransaction;
@@ -45,6 +47,8 @@ class CommitLoop {
     std::function<void(const Commit&)> on_commit;
     /// false: the database cannot grow (the server raises NOSPACE); true: it could again.
     std::function<void(bool has_space)> on_space;
+    /// A defragmentation has put the next generation into use; Views still name the one before: apply publishes.
+    std::function<void(std::uint64_t generation)> on_generation{};
   };
 
   CommitLoop(Backend& backend, const base::Clock& clock);
@@ -55,8 +59,11 @@ class CommitLoop {
   void set_listener(Listener listener) { listener_ = std::move(listener); }
   /// `source` outlives the loop; null: none.
   void set_deletion_source(DeletionSource* source) { deletions_ = source; }
+  /// Asked before each slice of a defragmentation: true makes it wait longer, because the log's fdatasync suffers.
+  void set_log_is_slow(std::function<bool()> ask) { log_is_slow_ = std::move(ask); }
 
-  /// Commits at most one buffer, with one slice of deletions. True if there was something to do.
+  /// Commits at most one buffer, with one slice of deletions, and copies a slice of a defragmentation. True if there was
+  /// something to do.
   base::Result<bool> step();
   /// When step() has something to do without anybody's wake(): a retry or a slice of deletions that has its time.
   std::optional<base::Instant> next_due() const;
@@ -70,17 +77,24 @@ class CommitLoop {
  private:
   base::Result<Commit> write(const WriteBuffer* buffer, bool with_deletions);
   base::Result<> reserve(const Environment& environment, std::uint64_t growth);
-  base::Result<std::size_t> delete_slice(WriteTransaction& transaction);
+  base::Result<bool> commit_step();
+  base::Result<bool> copy_step();
+  base::Result<> switch_generation();
+  void end_copy(base::Error why);
 
   Backend& backend_;
   const base::Clock& clock_;
   Listener listener_;
   DeletionSource* deletions_ = nullptr;
+  std::function<bool()> log_is_slow_;
 
   // The loop's own.
   std::optional<base::Instant> retry_at_;
   std::optional<base::Instant> deletions_at_;
   bool out_of_space_ = false;
+  std::unique_ptr<Defragmentation> copy_;
+  std::optional<base::Instant> copy_at_;
+  std::optional<base::Instant> look_at_retired_;
 
   std::mutex mutex_;
   std::condition_variable ready_;

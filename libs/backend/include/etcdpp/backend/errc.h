@@ -19,6 +19,8 @@ enum class Errc {
   /// stops the member.
   kCorrupt,
   kTooManyReaders,
+  /// A defragmentation ended before its switch because somebody asked for that.
+  kCancelled,
   /// LMDB refused for another reason, named in the context. At run time the owner stops the member.
   kEngine,
 };
