@@ -53,7 +53,9 @@ class Salvage {
     report_.page_size = pages.page_size();
   }
 
-  base::Result<SalvageReport> run(const std::optional<Meta>& meta, const LossVisitor& told) {
+  // `broken_meta`: the number of one that is not whole, beside the one that is read.
+  base::Result<SalvageReport> run(const std::optional<Meta>& meta, std::optional<std::uint64_t> broken_meta, const LossVisitor& told) {
+    broken_meta_ = broken_meta;
     if (meta) {
       buckets_.clear();
       ETCDPP_TRY(walk_buckets(meta->root));
@@ -111,7 +113,13 @@ class Salvage {
       ++(in_tree ? report_.rows_in_tree : report_.rows_outside);
       return visit_({bucket.name, page.key(i), page.value(i), page.number(), in_tree});
     };
-    if (bucket.root != 0) return descend(bucket.root, bucket.name, {{}, std::nullopt}, 0, row);
+    if (bucket.root != 0) {
+      ETCDPP_TRY(descend(bucket.root, bucket.name, {{}, std::nullopt}, 0, row));
+      // The newest commit may be the one that is lost; what it appended to a bucket stands behind all others.
+      if (in_tree && broken_meta_)
+        lose(bucket.name, last_ + '\0', std::nullopt, at(*broken_meta_, 0, "is a meta that is not whole: the newest commit may be lost"));
+      return {};
+    }
     const Page page{base::BytesView(bucket.inline_page)};
     const auto fault = page.check_head();
     if (fault || !page.is_leaf()) {
@@ -217,6 +225,7 @@ class Salvage {
   std::vector<Bucket> buckets_;
   std::uint64_t bytes_held_ = 0;
   std::size_t leaf_depth_ = 0;  // 0: no leaf met yet
+  std::optional<std::uint64_t> broken_meta_;
   base::Bytes last_;
   bool has_last_ = false;
 };
@@ -225,8 +234,11 @@ class Salvage {
 
 base::Result<SalvageReport> salvage(base::Env& env, const std::string& path, const SalvageVisitor& visit, const LossVisitor& lost) {
   std::optional<Meta> meta;
+  std::optional<std::uint64_t> broken_meta;
   if (const auto reader = Reader::open(env, path)) {
     meta = (*reader)->meta();
+    for (std::size_t i = 0; i < 2; ++i)
+      if (!(*reader)->metas()[i]) broken_meta = i;
   } else if (reader.error().code != make_error_code(Errc::kNotADatabase)) {
     return reader.error();
   }
@@ -236,7 +248,7 @@ base::Result<SalvageReport> salvage(base::Env& env, const std::string& path, con
   PageFile pages(std::move(file));
   // Pages outside of the trees may also lie behind the last one that the meta knows of.
   pages.set_geometry(page_size, file_size / page_size);
-  return Salvage(pages, file_size, visit).run(meta, lost);
+  return Salvage(pages, file_size, visit).run(meta, broken_meta, lost);
 }
 
 }  // namespace etcdpp::bolt

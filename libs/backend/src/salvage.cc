@@ -1,0 +1,296 @@
+// The structures are those that page_reader.cc describes; here each node is looked at by itself.
+
+#include <etcdpp/backend/salvage.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+#include "page.h"
+#include "row_format.h"
+
+namespace etcdpp::backend {
+
+namespace {
+
+constexpr std::uint32_t kMagic = 0xBEEFC0DE;
+constexpr std::size_t kMetaSize = 24 + 2 * kTreeRecordSize + 16;
+constexpr std::uint64_t kUsualPageSize = 4096;
+constexpr std::uint64_t kLargestValue = std::uint64_t{512} << 20;
+constexpr const char* kTrees[] = {"key", "own", "small"};
+
+template <typename T>
+T load(const char* at) {
+  T v;
+  std::memcpy(&v, at, sizeof v);
+  return v;
+}
+
+struct Meta {
+  std::uint64_t page_size = 0;
+  std::uint64_t transaction = 0;
+  std::uint64_t main_root = kNoPage;
+};
+
+std::optional<Meta> read_meta(base::File& file, std::uint64_t offset) {
+  char bytes[kPageHead + kMetaSize];
+  const auto got = file.read_at(offset, bytes, sizeof bytes);
+  if (!got || *got != sizeof bytes) return std::nullopt;
+  const char* meta = bytes + kPageHead;
+  if (!(load<std::uint16_t>(bytes + 10) & kMetaPage) || load<std::uint32_t>(meta) != kMagic || load<std::uint32_t>(meta + 4) != 1)
+    return std::nullopt;
+  Meta out;
+  out.page_size = load<std::uint32_t>(meta + 24);
+  if (out.page_size < 512 || out.page_size > 32768 || (out.page_size & (out.page_size - 1)) != 0) return std::nullopt;
+  out.main_root = base::get_le64(meta + 24 + kTreeRecordSize + 40);
+  out.transaction = base::get_le64(meta + 32 + 2 * kTreeRecordSize);
+  return out;
+}
+
+// A branch or leaf page; everything but its head is in doubt until looked at.
+class Page {
+ public:
+  Page(std::uint64_t number, base::Bytes bytes) : number_(number), bytes_(std::move(bytes)) {}
+  std::uint64_t number() const { return number_; }
+  bool is_branch() const { return (load<std::uint16_t>(bytes_.data() + 10) & ~kKeepFlags) == kBranchPage; }
+  bool is_leaf() const { return (load<std::uint16_t>(bytes_.data() + 10) & ~kKeepFlags) == kLeafPage; }
+  std::size_t count() const { return (load<std::uint16_t>(bytes_.data() + 12) - kPageHead) / 2; }
+
+  const char* check_head() const {
+    if (load<std::uint64_t>(bytes_.data()) != number_) return "carries another page's number";
+    if (!is_branch() && !is_leaf()) return "is neither branch nor leaf";
+    const std::size_t lower = load<std::uint16_t>(bytes_.data() + 12), upper = load<std::uint16_t>(bytes_.data() + 14);
+    if (lower < kPageHead || lower % 2 != 0 || lower > upper || upper > bytes_.size()) return "has wrong bounds";
+    return nullptr;
+  }
+  const char* check_node(std::size_t i) const {
+    const std::size_t at = node(i);
+    if (at < kPageHead + 2 * count() || at + kNodeHead > bytes_.size()) return "has a node outside of its bounds";
+    if (at + kNodeHead + key(i).size() > bytes_.size()) return "has a key outside of its bounds";
+    if (is_leaf() && at + kNodeHead + key_size(at) + in_page(at) > bytes_.size()) return "has a value outside of its bounds";
+    return nullptr;
+  }
+  std::size_t node(std::size_t i) const { return load<std::uint16_t>(bytes_.data() + kPageHead + 2 * i); }
+  base::BytesView key(std::size_t i) const { return base::BytesView(bytes_).substr(node(i) + kNodeHead, key_size(node(i))); }
+  std::uint64_t child(std::size_t i) const {
+    const char* at = bytes_.data() + node(i);
+    return load<std::uint16_t>(at) | std::uint64_t{load<std::uint16_t>(at + 2)} << 16 | std::uint64_t{load<std::uint16_t>(at + 4)} << 32;
+  }
+  std::uint16_t node_flags(std::size_t i) const { return load<std::uint16_t>(bytes_.data() + node(i) + 4); }
+  std::uint64_t value_size(std::size_t i) const { return data_size(node(i)); }
+  base::BytesView value(std::size_t i) const {
+    const std::size_t at = node(i);
+    return base::BytesView(bytes_).substr(at + kNodeHead + key_size(at), in_page(at));
+  }
+
+ private:
+  std::size_t key_size(std::size_t at) const { return load<std::uint16_t>(bytes_.data() + at + 6); }
+  std::uint64_t data_size(std::size_t at) const {
+    return load<std::uint16_t>(bytes_.data() + at) | std::uint64_t{load<std::uint16_t>(bytes_.data() + at + 2)} << 16;
+  }
+  std::size_t in_page(std::size_t at) const {
+    return (load<std::uint16_t>(bytes_.data() + at + 4) & kBigData) ? 8 : static_cast<std::size_t>(data_size(at));
+  }
+  std::uint64_t number_;
+  base::Bytes bytes_;
+};
+
+class Salvage {
+ public:
+  Salvage(base::File& file, std::uint64_t file_size, std::uint64_t page_size, const SalvageVisitor& visit)
+      : file_(file), file_size_(file_size), page_size_(page_size), reached_(file_size / page_size, false), visit_(visit) {}
+
+  // `broken_meta`: the number of one that is not whole, beside the one that is read.
+  base::Result<SalvageReport> run(std::optional<std::uint64_t> main_root, std::optional<std::uint64_t> broken_meta, const LossVisitor& told) {
+    broken_meta_ = broken_meta;
+    if (!main_root) {
+      lose({}, {}, 0, 0, "no meta page is whole");
+    } else if (*main_root == kNoPage) {
+      // A database without trees.
+    } else {
+      std::vector<std::pair<std::string, std::uint64_t>> trees;
+      const Visit tree = [&](const Page& page, std::size_t i) -> base::Result<> {
+        const base::BytesView record = page.value(i);
+        if (!(page.node_flags(i) & kSubTree) || record.size() != kTreeRecordSize) {
+          lose(std::string(page.key(i)), {}, page.number(), page.node(i), "has something else than a tree in the main tree");
+        } else {
+          trees.emplace_back(page.key(i), base::get_le64(record.data() + 40));
+        }
+        return {};
+      };
+      ETCDPP_TRY(descend(*main_root, {}, {}, 0, tree));
+      for (const auto& [name, root] : trees)
+        if (root != kNoPage && std::find(std::begin(kTrees), std::end(kTrees), name) != std::end(kTrees)) ETCDPP_TRY(walk_rows(name, root));
+    }
+    if (told) ETCDPP_TRY(told(report_));
+    if (report_.loss_count > 0) ETCDPP_TRY(outside());
+    return std::move(report_);
+  }
+
+ private:
+  struct Range {
+    base::Bytes first;
+    std::optional<base::Bytes> end;
+  };
+  using Visit = std::function<base::Result<>(const Page& page, std::size_t i)>;
+
+  void lose(const std::string& tree, Range range, std::uint64_t page, std::size_t offset, std::string what) {
+    if (++report_.loss_count > SalvageReport::kMostLosses + 1) return;
+    SalvageLoss loss{page, page * page_size_ + offset, std::move(what), tree, std::move(range.first), std::move(range.end)};
+    // Too many to tell apart: from here on everything may be lost.
+    if (report_.loss_count > SalvageReport::kMostLosses) loss = {0, 0, "more is damaged than can be listed", {}, {}, std::nullopt};
+    report_.losses.push_back(std::move(loss));
+  }
+
+  base::Result<std::optional<Page>> read(std::uint64_t number, const char*& why) {
+    base::Bytes bytes(page_size_, '\0');
+    ETCDPP_ASSIGN(const std::size_t got, file_.read_at(number * page_size_, bytes.data(), bytes.size()));
+    why = got == bytes.size() ? nullptr : "is beyond the end of the file: it has been truncated";
+    if (why) return std::optional<Page>();
+    Page page(number, std::move(bytes));
+    why = page.check_head();
+    if (why) return std::optional<Page>();
+    return std::optional(std::move(page));
+  }
+
+  // The stored bytes of a row; none when its overflow pages are not what they should be.
+  base::Result<std::optional<base::BytesView>> value(const Page& page, std::size_t i) {
+    if (!(page.node_flags(i) & kBigData)) return std::optional(page.value(i));
+    const std::uint64_t first = base::get_le64(page.value(i).data()), size = page.value_size(i);
+    if (first < 2 || first >= reached_.size() || size > kLargestValue || first * page_size_ + kPageHead + size > file_size_)
+      return std::optional<base::BytesView>();
+    char head[kPageHead];
+    ETCDPP_ASSIGN(std::size_t got, file_.read_at(first * page_size_, head, sizeof head));
+    if (got != sizeof head || base::get_le64(head) != first || (load<std::uint16_t>(head + 10) & ~kKeepFlags) != kOverflowPage)
+      return std::optional<base::BytesView>();
+    room_.resize(size);
+    ETCDPP_ASSIGN(got, file_.read_at(first * page_size_ + kPageHead, room_.data(), size));
+    if (got != size) return std::optional<base::BytesView>();
+    return std::optional(base::BytesView(room_));
+  }
+
+  base::Result<> walk_rows(const std::string& tree, std::uint64_t root) {
+    base::Bytes last;
+    const Visit row = [&](const Page& page, std::size_t i) -> base::Result<> {
+      const auto lose_row = [&](const char* what) { lose(tree, {base::Bytes(page.key(i)), base::Bytes(page.key(i)) + '\0'}, page.number(), page.node(i), what); };
+      if (!last.empty() && page.key(i) <= last) {
+        lose(tree, {last, std::nullopt}, page.number(), page.node(i), "has keys out of order");
+        return {};
+      }
+      last = page.key(i);
+      ETCDPP_ASSIGN(const auto stored, value(page, i));
+      if (!stored) {
+        lose_row("has a row whose overflow pages are damaged");
+        return {};
+      }
+      if (tree == "own") return {};
+      if (const auto found = decode(tree, page, i, *stored)) {
+        ++report_.rows_in_tree;
+        return visit_(*found);
+      }
+      lose_row("has a row whose checksum is wrong");
+      return {};
+    };
+    ETCDPP_TRY(descend(root, tree, {}, 0, row));
+    // The newest commit may be the one that is lost; its rows of bucket `key` stand behind all others.
+    if (broken_meta_) lose(tree, {last + '\0', std::nullopt}, *broken_meta_, 0, "is a meta that is not whole: the newest commit may be lost");
+    return {};
+  }
+
+  // `tree` empty: whichever the checksum says.
+  std::optional<SalvagedRow> decode(const std::string& tree, const Page& page, std::size_t i, base::BytesView stored) {
+    const bool in_tree = !tree.empty();
+    if (tree != "small")
+      if (const auto plain = verified(static_cast<std::uint8_t>(Bucket::kKey), page.key(i), stored, RowFormat::kPlain))
+        return SalvagedRow{Bucket::kKey, page.key(i), *plain, page.number(), in_tree};
+    if (tree != "key")
+      if (const auto small = decode_small_row(page.key(i), stored)) return SalvagedRow{small->bucket, small->key, small->value, page.number(), in_tree};
+    return std::nullopt;
+  }
+
+  base::Result<> descend(std::uint64_t number, const std::string& tree, const Range& range, std::size_t depth, const Visit& visit) {
+    const auto lost = [&](const char* what) -> base::Result<> {
+      lose(tree, range, number, 0, what);
+      return {};
+    };
+    if (depth >= kDeepestTree) return lost("is deeper than a tree can be");
+    if (number < 2 || number >= reached_.size()) return lost("is beyond the end of the file");
+    if (reached_[number]) return lost("is reached twice");
+    const char* why = nullptr;
+    ETCDPP_ASSIGN(const auto page, read(number, why));
+    if (!page) return lost(why);
+    reached_[number] = true;
+    for (std::size_t i = 0; i < page->count(); ++i) {
+      const auto whole = [&](std::size_t n) { return n < page->count() && !page->check_node(n); };
+      if (whole(i) && page->is_leaf()) {
+        ETCDPP_TRY(visit(*page, i));
+        continue;
+      }
+      Range below = range;
+      if (i > 0 && whole(page->is_leaf() ? i - 1 : i)) below.first = page->key(page->is_leaf() ? i - 1 : i);
+      if (whole(i + 1)) below.end = base::Bytes(page->key(i + 1));
+      if (!whole(i)) {
+        lose(tree, std::move(below), number, 0, page->check_node(i));
+      } else {
+        ETCDPP_TRY(descend(page->child(i), tree, below, depth + 1, visit));
+      }
+    }
+    return {};
+  }
+
+  base::Result<> outside() {
+    for (std::uint64_t number = 2; number < reached_.size(); ++number) {
+      if (reached_[number]) continue;
+      const char* why = nullptr;
+      ETCDPP_ASSIGN(const auto page, read(number, why));
+      if (!page || !page->is_leaf()) continue;
+      for (std::size_t i = 0; i < page->count(); ++i) {
+        if (page->check_node(i) || (page->node_flags(i) & kSubTree)) continue;
+        ETCDPP_ASSIGN(const auto stored, value(*page, i));
+        const auto row = stored ? decode({}, *page, i, *stored) : std::nullopt;
+        if (!row) continue;
+        ++report_.rows_outside;
+        ETCDPP_TRY(visit_(*row));
+      }
+    }
+    return {};
+  }
+
+  base::File& file_;
+  const std::uint64_t file_size_;
+  const std::uint64_t page_size_;
+  std::vector<bool> reached_;
+  const SalvageVisitor& visit_;
+  SalvageReport report_;
+  std::optional<std::uint64_t> broken_meta_;
+  base::Bytes room_;
+};
+
+}  // namespace
+
+bool SalvageReport::may_have_lost(Bucket bucket, base::BytesView key) const {
+  const std::string tree = bucket == Bucket::kKey ? "key" : "small";
+  const base::Bytes in_tree = bucket == Bucket::kKey ? base::Bytes(key) : small_tree_key(bucket, key);
+  return std::any_of(losses.begin(), losses.end(), [&](const SalvageLoss& loss) {
+    return loss.tree.empty() || (loss.tree == tree && in_tree >= loss.first && (!loss.end || in_tree < *loss.end));
+  });
+}
+
+base::Result<SalvageReport> salvage(base::Env& env, const std::string& path, const SalvageVisitor& visit, const LossVisitor& lost) {
+  ETCDPP_ASSIGN(const auto file, env.open(path, base::OpenMode::kReadOnly));
+  ETCDPP_ASSIGN(const std::uint64_t file_size, file->size());
+  const auto first = read_meta(*file, 0);
+  auto second = first ? read_meta(*file, first->page_size) : std::nullopt;
+  for (std::uint64_t at = 512; !first && !second && at <= 32768; at *= 2) {
+    second = read_meta(*file, at);
+    if (second && second->page_size != at) second.reset();
+  }
+  const auto meta = first && (!second || first->transaction >= second->transaction) ? first : second;
+  Salvage all(*file, file_size, meta ? meta->page_size : kUsualPageSize, visit);
+  std::optional<std::uint64_t> broken_meta;
+  if (meta && !(first && second)) broken_meta = first ? 1 : 0;
+  return all.run(meta ? std::optional(meta->main_root) : std::nullopt, broken_meta, lost);
+}
+
+}  // namespace etcdpp::backend
