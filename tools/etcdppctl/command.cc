@@ -96,6 +96,7 @@ const Command& root_command() {
     children.push_back(watch_command());
     children.push_back(lease_commands());
     children.push_back(alarm_commands());
+    children.push_back(defrag_command());
     children.push_back(endpoint_commands());
     children.push_back(member_commands());
     for (Command& utility : utility_commands()) children.push_back(std::move(utility));

@@ -54,6 +54,7 @@ Command txn_command();
 Command watch_command();
 Command lease_commands();
 Command alarm_commands();
+Command defrag_command();
 Command endpoint_commands();
 Command member_commands();
 std::vector<Command> utility_commands();

@@ -9,23 +9,6 @@ namespace {
 
 namespace pb = etcdserverpb;
 
-/// The endpoints to ask: those given, or with --cluster those that the members advertise.
-Outcome<std::vector<std::string>> asked_endpoints(Session& session) {
-  if (!session.flags.boolean("cluster")) return session.endpoints();
-  auto client = session.client();
-  if (!client) return std::unexpected(client.error());
-  pb::MemberListRequest request;
-  request.set_linearizable(true);
-  auto members = (*client)->member_list(request, session.short_call());
-  if (!members)
-    return fail(kError,
-                "failed to fetch endpoints from etcd cluster member list: " + client::description(members.error()));
-  std::vector<std::string> endpoints;
-  for (const auto& member : members->members())
-    for (const auto& url : member.clienturls()) endpoints.push_back(url);
-  return endpoints;
-}
-
 /// Healthy is a member that can read by consensus and raises no alarm. A refused read had consensus too.
 EndpointHealth ask_health(const std::string& endpoint, client::Client& client, const client::CallOptions& how) {
   EndpointHealth health{.endpoint = endpoint, .healthy = false, .took = {}, .error = {}};
@@ -54,7 +37,7 @@ EndpointHealth ask_health(const std::string& endpoint, client::Client& client, c
 }
 
 Outcome<> run_health(Session& session) {
-  auto endpoints = asked_endpoints(session);
+  auto endpoints = session.asked_endpoints();
   if (!endpoints) return std::unexpected(endpoints.error());
   std::vector<std::unique_ptr<client::Client>> clients;
   for (const auto& endpoint : *endpoints) {
@@ -75,7 +58,7 @@ Outcome<> run_health(Session& session) {
 }
 
 Outcome<> run_status(Session& session) {
-  auto endpoints = asked_endpoints(session);
+  auto endpoints = session.asked_endpoints();
   if (!endpoints) return std::unexpected(endpoints.error());
   std::vector<EndpointStatus> results;
   bool all_answered = true;
@@ -97,7 +80,7 @@ Outcome<> run_status(Session& session) {
 }
 
 Outcome<> run_hash_kv(Session& session) {
-  auto endpoints = asked_endpoints(session);
+  auto endpoints = session.asked_endpoints();
   if (!endpoints) return std::unexpected(endpoints.error());
   pb::HashKVRequest request;
   request.set_revision(session.flags.integer("rev"));

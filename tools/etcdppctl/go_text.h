@@ -28,9 +28,6 @@ std::string hex_escape(std::string_view bytes);
 std::string hex16(std::uint64_t id);
 std::string hex(std::uint64_t id);
 
-/// SI units, two significant digits: "25 kB".
-std::string human_bytes(std::uint64_t bytes);
-
 /// "2.646044ms", "1.000446048s", "1m0s".
 std::string go_duration(std::chrono::nanoseconds duration);
 

@@ -1,5 +1,7 @@
 #include "printer.h"
 
+#include <etcdpp/base/human_bytes.h>
+
 #include "go_text.h"
 
 namespace etcdpp::ctl {
@@ -27,7 +29,7 @@ std::string percent_not_in_use(const etcdserverpb::StatusResponse& status) {
 }
 
 std::string size_text(std::int64_t bytes) {
-  return human_bytes(bytes < 0 ? 0 : static_cast<std::uint64_t>(bytes));
+  return base::human_bytes(bytes < 0 ? 0 : static_cast<std::uint64_t>(bytes));
 }
 
 }  // namespace

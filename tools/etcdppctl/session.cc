@@ -92,4 +92,20 @@ int run(const std::string& program, const std::vector<std::string>& arguments, I
   return done ? int{kSuccess} : report(done.error());
 }
 
+Outcome<std::vector<std::string>> Session::asked_endpoints() {
+  if (!flags.boolean("cluster")) return endpoints();
+  auto asked = client();
+  if (!asked) return std::unexpected(asked.error());
+  etcdserverpb::MemberListRequest request;
+  request.set_linearizable(true);
+  auto members = (*asked)->member_list(request, short_call());
+  if (!members)
+    return fail(kError,
+                "failed to fetch endpoints from etcd cluster member list: " + client::description(members.error()));
+  std::vector<std::string> advertised;
+  for (const auto& member : members->members())
+    for (const auto& url : member.clienturls()) advertised.push_back(url);
+  return advertised;
+}
+
 }  // namespace etcdpp::ctl

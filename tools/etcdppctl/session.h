@@ -45,6 +45,8 @@ class Session {
 
   /// How calls of short commands are made: within --command-timeout.
   client::CallOptions short_call() const;
+  /// The endpoints that a command for each of them asks: those given, or with --cluster those that the members advertise.
+  Outcome<std::vector<std::string>> asked_endpoints();
 
  private:
   Outcome<> prepare();

@@ -1,10 +1,13 @@
 // etcdppd: flags in, library call, exit status out.
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <unistd.h>
 #include <vector>
+
+#include <google/protobuf/stubs/logging.h>
 
 #include <etcdpp/base/clock.h>
 #include <etcdpp/base/env.h>
@@ -38,6 +41,11 @@ sigset_t block_signals() {
   return set;
 }
 
+std::int64_t wall_microseconds() {
+  using namespace std::chrono;
+  return duration_cast<microseconds>(system_clock::now().time_since_epoch()).count();
+}
+
 /// The parent sees death by the signal itself, as with etcd; the first process of a container cannot die so.
 [[noreturn]] void die_by(int signal, const sigset_t& blocked) {
   if (getpid() == 1) std::_Exit(0);
@@ -51,6 +59,8 @@ sigset_t block_signals() {
 
 int main(int argc, char** argv) {
   const sigset_t signals = block_signals();
+  // It writes to standard error what strangers send (strings that are not UTF-8); they are answered, and that is enough.
+  google::protobuf::SetLogHandler(nullptr);
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   const config::CommandLine command = config::parse_command_line(argv[0], arguments, environment(), base::posix_env());
   std::fputs(command.out.c_str(), stdout);
@@ -59,6 +69,7 @@ int main(int argc, char** argv) {
 
   const base::SystemClock clock;
   auto options = config::log_options(command.config.log_level, command.config.log_format, command.config.log_outputs);
+  if (options) options->wall_microseconds = wall_microseconds;
   auto logger = options ? config::ZapLogger::open(*options, clock) : base::Result<std::unique_ptr<config::ZapLogger>>(options.error());
   if (!logger) {
     std::fprintf(stderr, "%s\n", logger.error().message().c_str());

@@ -127,6 +127,7 @@ ETCDPP_CLIENT_CALL(member_promote, Cluster, MemberPromote, MemberPromoteRequest,
 ETCDPP_CLIENT_CALL(alarm, Maintenance, Alarm, AlarmRequest, AlarmResponse,
                    request.action() == pb::AlarmRequest::GET ? RetryRule::kReadOnly : RetryRule::kOnce)
 ETCDPP_CLIENT_CALL(status, Maintenance, Status, StatusRequest, StatusResponse, RetryRule::kReadOnly)
+ETCDPP_CLIENT_CALL(defragment, Maintenance, Defragment, DefragmentRequest, DefragmentResponse, RetryRule::kOnce)
 ETCDPP_CLIENT_CALL(hash_kv, Maintenance, HashKV, HashKVRequest, HashKVResponse, RetryRule::kReadOnly)
 
 #undef ETCDPP_CLIENT_CALL

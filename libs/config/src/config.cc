@@ -1,6 +1,12 @@
 #include <etcdpp/config/config.h>
 
 #include <algorithm>
+#include <charconv>
+#include <limits>
+
+#include <etcdpp/config/errc.h>
+
+#include "go_syntax.h"
 
 namespace etcdpp::config {
 
@@ -44,6 +50,26 @@ base::Duration Config::effective_compaction_sleep_interval() const {
 base::Duration Config::effective_watch_progress_notify_interval() const {
   const auto interval = or_default<base::Duration>(watch_progress_notify_interval, std::chrono::minutes(10));
   return std::max<base::Duration>(interval, milliseconds(100));
+}
+
+base::Result<base::Duration> Config::parsed_auto_compaction_retention() const {
+  const auto refuse = [](std::string why) { return base::Error(Errc::kInvalidConfig, "error parsing CompactionRetention: " + why); };
+  std::string_view text = auto_compaction_retention;
+  if (text.empty()) return base::Duration{};
+  if (text.size() > 1 && text.front() == '+' && text[1] != '-') text.remove_prefix(1);
+  std::int64_t number = 0;
+  const auto [stop, code] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (code == std::errc() && stop == text.data() + text.size() && number >= 0) {
+    if (auto_compaction_mode == "revision") return base::Duration(number);
+    constexpr base::Duration kHour = std::chrono::hours(1);
+    if (number > std::numeric_limits<std::int64_t>::max() / kHour.count())
+      return refuse("more hours than a duration holds: " + quoted(auto_compaction_retention));
+    return number * kHour;
+  }
+  const auto duration = parse_go_duration(auto_compaction_retention);
+  if (!duration) return refuse(duration.error().context);
+  if (*duration < base::Duration{}) return refuse("history of less than no time cannot be kept: " + quoted(auto_compaction_retention));
+  return *duration;
 }
 
 }  // namespace etcdpp::config

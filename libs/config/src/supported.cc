@@ -15,7 +15,6 @@ namespace {
 // makes it do what it says. Flags that need no effect here (the freelist of a bbolt file that this server does not
 // have, the gateway that may only be turned off) are not in it.
 constexpr std::string_view kNotYet[] = {
-    "memory-mlock",
     "socket-reuse-port",
     "socket-reuse-address",
     "raft-read-timeout",
@@ -25,7 +24,6 @@ constexpr std::string_view kNotYet[] = {
     "discovery-endpoints",
     "discovery-srv",
     "discovery-srv-name",
-    "auto-compaction-retention",
     "cert-file",
     "key-file",
     "client-cert-auth",
@@ -63,6 +61,13 @@ constexpr std::string_view kNotYet[] = {
     "force-new-cluster",
 };
 
+// Gates that do what they say; one only says how etcd copies a buffer, and has nothing to say here.
+constexpr bool FeatureGates::*kGatesInEffect[] = {
+    &FeatureGates::priority_request,
+    &FeatureGates::stop_grpc_service_on_defrag,
+    &FeatureGates::txn_mode_write_with_shared_buffer,
+};
+
 base::Error not_yet(std::string what) { return {Errc::kNotSupportedYet, std::move(what)}; }
 
 }  // namespace
@@ -74,9 +79,8 @@ base::Result<> check_supported(const Config& config) {
     const std::string value = flag_text(flag, config);
     if (value != flag_text(flag, defaults)) return not_yet("--" + std::string(flag.name) + "=" + value);
   }
-  // This one switch says how etcd copies a buffer; here it has nothing to say.
   FeatureGates without = config.feature_gates;
-  without.txn_mode_write_with_shared_buffer = defaults.feature_gates.txn_mode_write_with_shared_buffer;
+  for (bool FeatureGates::*gate : kGatesInEffect) without.*gate = defaults.feature_gates.*gate;
   if (without != defaults.feature_gates) return not_yet("--feature-gates=" + config.feature_gates_text);
   for (const auto* urls : {&config.listen_client_urls, &config.listen_peer_urls, &config.listen_metrics_urls}) {
     for (const Url& url : *urls) {

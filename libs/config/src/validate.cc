@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include <arpa/inet.h>
 
@@ -190,14 +189,7 @@ base::Result<> validate_listeners(const Config& config) {
       }
     }
   }
-  const std::string& retention = config.auto_compaction_retention;
-  std::int64_t number = 0;
-  const auto [stop, code] = std::from_chars(retention.data(), retention.data() + retention.size(), number);
-  if (code != std::errc() || stop != retention.data() + retention.size()) {
-    if (auto duration = parse_go_duration(retention); !duration) {
-      return refuse("error parsing CompactionRetention: " + duration.error().context);
-    }
-  }
+  if (const auto retention = config.parsed_auto_compaction_retention(); !retention) return retention.error();
   return {};
 }
 

@@ -123,14 +123,14 @@ void append_json_value(std::string& out, const LogField::Value& value, std::stri
 }
 
 /// 2006-01-02T15:04:05.000000Z
-void append_time(std::string& out, std::int64_t wall_milliseconds) {
+void append_time(std::string& out, std::int64_t wall_microseconds) {
   using namespace std::chrono;
-  const sys_time<milliseconds> time{milliseconds(wall_milliseconds)};
+  const sys_time<microseconds> time{microseconds(wall_microseconds)};
   const auto day = floor<days>(time);
   const year_month_day date(day);
   const hh_mm_ss clock(time - day);
   char text[64];
-  const int length = std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02d.%03d000Z", static_cast<int>(date.year()),
+  const int length = std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02d.%06dZ", static_cast<int>(date.year()),
                                    static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
                                    static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
                                    static_cast<int>(clock.seconds().count()), static_cast<int>(clock.subseconds().count()));
@@ -189,6 +189,7 @@ ZapLogger::ZapLogger(const LogOptions& options, const base::Clock& clock)
     : level_(options.level),
       format_(options.format),
       sampling_(options.sampling),
+      wall_microseconds_(options.wall_microseconds),
       clock_(clock),
       counters_(options.sampling ? std::make_unique<std::array<Counter, 4096>>() : nullptr) {}
 
@@ -239,6 +240,7 @@ void ZapLogger::write_fields(LogLevel level, std::string_view component, std::st
   if (!enabled(level)) return;
   const std::int64_t wall = clock_.wall_milliseconds();
   if (sampled_out(level, message, wall)) return;
+  const std::int64_t microseconds = wall_microseconds_ ? wall_microseconds_() : wall * 1000;
 
   std::string line;
   line.reserve(256);
@@ -246,7 +248,7 @@ void ZapLogger::write_fields(LogLevel level, std::string_view component, std::st
     line += "{\"level\":\"";
     line += level_name(level);
     line += "\",\"ts\":\"";
-    append_time(line, wall);
+    append_time(line, microseconds);
     line += '"';
     if (!component.empty()) {
       line += ",\"logger\":";
@@ -264,7 +266,7 @@ void ZapLogger::write_fields(LogLevel level, std::string_view component, std::st
     }
     line += "}\n";
   } else {
-    append_time(line, wall);
+    append_time(line, microseconds);
     line += '\t';
     line += level_name(level);
     if (!component.empty()) (line += '\t') += component;

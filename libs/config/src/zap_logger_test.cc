@@ -34,6 +34,15 @@ TEST_CASE("zap logger: a JSON line has level, ts, logger, caller, msg and the fi
   CHECK(out.starts_with("{\"level\":\"warn\",\"ts\":\"2023-11-14T22:13:20.123000Z\",\"logger\":\"raft\",\"caller\":\"config/"));
 }
 
+TEST_CASE("zap logger: a finer clock fills the microseconds") {
+  base::ManualClock clock(0);
+  std::string out;
+  LogOptions options;
+  options.wall_microseconds = [] { return std::int64_t{1'700'000'000'123'045}; };
+  ZapLogger(options, clock, out).info("hello");
+  CHECK(out.starts_with("{\"level\":\"info\",\"ts\":\"2023-11-14T22:13:20.123045Z\","));
+}
+
 TEST_CASE("zap logger: a console line is separated by tabs") {
   base::ManualClock clock(0);
   std::string out;

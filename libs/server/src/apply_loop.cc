@@ -2,6 +2,7 @@
 #include "apply_loop.h"
 
 #include <etcdpp/base/failpoint.h>
+#include <etcdpp/base/human_bytes.h>
 #include <etcdpp/raft/conf_change_codec.h>
 
 #include "apply/requests.h"
@@ -157,10 +158,17 @@ void ApplyLoop::apply_normal(const raft::Entry& entry) {
 
 void ApplyLoop::answer(std::uint64_t id, Applied applied) {
   auto waiter = ports_.waiters.take(id);
-  if (!waiter) return;
   const bool out_of_space = !applied.response && applied.response.error().code == Errc::kNoSpace &&
                             !state_.alarms.any(AlarmKind::kNoSpace);
   if (out_of_space) {
+    state_.logger.warn("message exceeded backend quota; raising alarm",
+                       {{"quota-size-bytes", state_.quota.limit_bytes()},
+                        {"quota-size", base::human_bytes(state_.quota.limit_bytes())}});
+    if (!waiter) {
+      // Another member's client asked, and this one is over its quota all the same; one alarm at a time is enough.
+      if (!std::exchange(raising_no_space_, true)) ports_.raise_no_space([this] { raising_no_space_ = false; });
+      return;
+    }
     // The alarm stands before the client hears why.
     ports_.raise_no_space([waiter = *std::move(waiter), result = std::move(applied.response)]() mutable {
       net::Executor* home = waiter.home;
@@ -168,6 +176,7 @@ void ApplyLoop::answer(std::uint64_t id, Applied applied) {
     });
     return;
   }
+  if (!waiter) return;
   if (applied.wait_for_compaction && applied.response) {
     auto held = std::make_shared<std::pair<Waiter, base::Result<ResponseMessage>>>(*std::move(waiter), std::move(applied.response));
     auto& backend = state_.backend;

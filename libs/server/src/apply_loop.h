@@ -88,6 +88,8 @@ class ApplyLoop {
   void set_conf_state(raft::ConfState state) { conf_state_ = std::move(state); }
   const std::string& storage_version() const { return storage_version_; }
   void set_storage_version(std::string version);
+  /// What Views refer to has changed by itself: a new one at the end of this step.
+  void publish_due() { publish_due_ = true; }
   /// Renewals of a lease that ran out wait for its end.
   void when_revoked(lease::LeaseId id, std::move_only_function<void(ApplyLoop&)> then);
 
@@ -123,6 +125,7 @@ class ApplyLoop {
   std::string storage_version_;
   bool facts_changed_ = false;
   bool publish_due_ = false;
+  bool raising_no_space_ = false;
   std::multimap<lease::LeaseId, std::move_only_function<void(ApplyLoop&)>> waiting_for_revoke_;
 
   mutable std::mutex facts_mutex_;

@@ -96,6 +96,7 @@ base::Result<> Member::assemble(Bootstrapped boot) {
     options_.logger.error("keys hang on leases that do not exist; they will not expire", {{"keys", restored.missing_leases}});
   event_log_->reset(store_->revision());
   options_.logger.info("kvstore restored", {{"current-rev", store_->revision()}});
+  log_quota(options_.logger, config.quota_backend_bytes, quota_);
   backend.commit_loop().set_deletion_source(&store_->compaction());
   backend.commit_loop().set_listener({
       .on_commit =
@@ -108,6 +109,11 @@ base::Result<> Member::assemble(Bootstrapped boot) {
             if (has_space) return;
             options_.logger.error("database cannot grow: disk full", {{"path", boot_.backend->database()->path()}});
             raise_no_space([] {});
+            options_.wake_core();
+          },
+      .on_generation =
+          [this](std::uint64_t) {
+            apply_loop_->post([](ApplyLoop& loop) { loop.publish_due(); });
             options_.wake_core();
           },
   });
@@ -123,7 +129,8 @@ base::Result<> Member::assemble(Bootstrapped boot) {
                              [this] { apply_loop_->post([](ApplyLoop& loop) { loop.state().lessor.demote(); }); }};
   raft_loop_ = std::make_unique<RaftLoop>(std::move(raw), std::move(boot_.raft_storage), kInboxBytes, std::move(raft_ports));
   proposer_ = std::make_unique<Proposer>(*raft_loop_, waiters_, *ids_, state_, options_.clock,
-                                         Proposer::Limits{config.max_request_bytes, config.request_timeout(), config.heartbeat_interval});
+                                         Proposer::Limits{config.max_request_bytes, config.request_timeout(), config.heartbeat_interval,
+                                                          config.feature_gates.priority_request});
 
   ApplyState apply_state{*store_, *lessor_, backend, boot_.rows.membership, *membership_rows_, boot_.rows.alarms, quota_,
                          options_.clock, options_.logger, *metrics_, boot_.member_id, static_cast<std::size_t>(config.max_learners)};
@@ -144,7 +151,14 @@ base::Result<> Member::assemble(Bootstrapped boot) {
   wal_loop_ = std::make_unique<WalLoop>(std::move(boot_.log), *raft_loop_, options_.clock);
   raft_loop_->connect(*wal_loop_, *apply_loop_);
 
+  ETCDPP_ASSIGN(const base::Duration retention, config.parsed_auto_compaction_retention());
+  if (retention > base::Duration{}) {
+    const auto mode = config.auto_compaction_mode == "revision" ? AutoCompactor::Mode::kRevision : AutoCompactor::Mode::kPeriodic;
+    auto_compactor_ = std::make_unique<AutoCompactor>(mode, retention, options_.clock.now(), store_->revision(), options_.logger);
+  }
+
   state_.applied = applied;
+  watched_index_ = applied;
   disk_snapshot_index_ = memory_snapshot_index_ = boot_.snapshot_index;
   options_.logger.info("starting etcd server",
                        {{"local-member-id", base::hex(boot_.member_id)},
@@ -183,6 +197,31 @@ void Member::expire(ApplyLoop& loop) {
   }
   const auto ticks_per_check = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(kLeaseCheckInterval / options_.config.heartbeat_interval));
   if (ticks_ % ticks_per_check == 0) expire_leases(loop);
+  compact_history();
+  watch_commits(loop);
+}
+
+void Member::compact_history() {
+  if (!auto_compactor_) return;
+  const auto revision = auto_compactor_->step(options_.clock.now(), store_->revision(), state_.is_leader());
+  if (!revision) return;
+  etcdserverpb::CompactionRequest request;
+  request.set_revision(*revision);
+  proposer_->propose(
+      RequestField::kCompaction, request.SerializeAsString(),
+      [this](base::Result<ResponseMessage> applied) {
+        auto_compactor_->finished(options_.clock.now(), store_->revision(), applied ? base::Result<>() : applied.error());
+      },
+      executor_);
+}
+
+void Member::watch_commits(ApplyLoop& loop) {
+  const base::Instant now = options_.clock.now();
+  if (boot_.backend->committed_index() >= watched_index_) {
+    watched_index_ = loop.applied_index();
+    watched_since_ = now;
+  }
+  uncommitted_for_.store((now - watched_since_).count(), std::memory_order_relaxed);
 }
 
 void Member::expire_leases(ApplyLoop& loop) {
@@ -273,8 +312,6 @@ void Member::raise_no_space(std::move_only_function<void()> then) {
   request.set_action(etcdserverpb::AlarmRequest::ACTIVATE);
   request.set_alarm(etcdserverpb::NOSPACE);
   request.set_memberid(state_.member_id);
-  options_.logger.warn("message exceeded backend quota; raising alarm",
-                       {{"quota-size-bytes", quota_.limit_bytes()}});
   proposer_->propose(
       RequestField::kAlarm, request.SerializeAsString(),
       [then = std::move(then)](base::Result<ResponseMessage>) mutable { then(); }, executor_);

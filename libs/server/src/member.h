@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -14,6 +15,7 @@
 #include <etcdpp/mvcc/store.h>
 
 #include "apply_loop.h"
+#include "auto_compactor.h"
 #include "bootstrap.h"
 #include "cluster_rows.h"
 #include "failure.h"
@@ -107,6 +109,10 @@ class Member final : private PeerMessages {
   const base::Clock& clock() const { return options_.clock; }
   base::Logger& logger() { return options_.logger; }
   Failure& failure() { return failure_; }
+  /// How long the oldest applied change that the database has not committed has been waiting, as of the last tick.
+  base::Duration uncommitted_for() const { return base::Duration(uncommitted_for_.load(std::memory_order_relaxed)); }
+  /// A member whose changes wait longer than this for their commit is not ready.
+  static constexpr base::Duration kLateCommit = std::chrono::seconds(5);
   /// Something was put into a mailbox of raft or apply.
   void wake_core() { options_.wake_core(); }
   /// Raises this member's NOSPACE alarm; `then` runs in the apply loop when it stands.
@@ -121,6 +127,8 @@ class Member final : private PeerMessages {
   void propose_cluster_version();
   void expire(ApplyLoop& loop);
   void expire_leases(ApplyLoop& loop);
+  void compact_history();
+  void watch_commits(ApplyLoop& loop);
   void snapshot_if_due();
   void committed(const backend::Commit& commit);
 
@@ -149,11 +157,16 @@ class Member final : private PeerMessages {
   // The commit loop's.
   std::int64_t seen_compaction_ = -1;
 
+  std::atomic<std::int64_t> uncommitted_for_{0};  // nanoseconds; written by the core
+
   // The core's.
   std::uint64_t disk_snapshot_index_ = 0;
   std::uint64_t memory_snapshot_index_ = 0;
   bool snapshot_in_progress_ = false;
   std::uint64_t ticks_ = 0;
+  std::unique_ptr<AutoCompactor> auto_compactor_;  // null: --auto-compaction-retention=0
+  std::uint64_t watched_index_ = 0;                // applied at watched_since_, not committed yet
+  base::Instant watched_since_{};
 };
 
 }  // namespace etcdpp::server

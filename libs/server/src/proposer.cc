@@ -12,12 +12,15 @@ namespace etcdpp::server {
 namespace {
 // etcd's: this many committed entries may wait for their application before new requests are refused.
 constexpr std::uint64_t kMaxGap = 5000;
+// The same for revocations with the gate PriorityRequest: they shrink what others pile up.
+constexpr std::uint64_t kMaxGapOfRevocations = 10'000;
 }  // namespace
 
 void Proposer::propose(RequestField field, std::string_view request, Done<ResponseMessage> done, net::Executor& home) {
   const std::uint64_t committed = member_.committed.load(std::memory_order_acquire);
   const std::uint64_t applied = member_.applied.load(std::memory_order_acquire);
-  if (committed > applied + kMaxGap) return done(base::Error(Errc::kTooManyRequests));
+  const bool urgent = limits_.priority_request && field == RequestField::kLeaseRevoke;
+  if (committed > applied + (urgent ? kMaxGapOfRevocations : kMaxGap)) return done(base::Error(Errc::kTooManyRequests));
   const std::uint64_t id = ids_.next();
   base::SharedBytes payload = encode_request(field, request, {.id = id});
   if (payload.size() > limits_.max_request_bytes) return done(base::Error(Errc::kRequestTooLarge));

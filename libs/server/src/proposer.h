@@ -24,6 +24,7 @@ class Proposer {
     std::size_t max_request_bytes;
     base::Duration request_timeout;
     base::Duration tick;
+    bool priority_request = false;  ///< the feature gate
   };
   Proposer(RaftLoop& raft, Waiters& waiters, RequestIdGenerator& ids, MemberState& member, const base::Clock& clock, Limits limits)
       : raft_(raft), waiters_(waiters), ids_(ids), member_(member), clock_(clock), limits_(limits) {}

@@ -15,9 +15,11 @@
 
 #include "http/endpoints.h"
 #include "member.h"
+#include "memory_lock.h"
 #include "metrics/metrics_page.h"
 #include "reader_pool.h"
 #include "rpc/cluster_service.h"
+#include "rpc/health_service.h"
 #include "rpc/interceptors.h"
 #include "rpc/kv_service.h"
 #include "rpc/lease_service.h"
@@ -49,7 +51,7 @@ net::Limits limits_of(const config::Config& config) {
 class Server::Running {
  public:
   Running(const config::Config& config, const base::Clock& clock, base::Logger& logger)
-      : config_(config), logger_(logger), io_(std::max(1u, std::min(std::thread::hardware_concurrency(), 8u)), clock) {}
+      : config_(config), logger_(logger), io_(std::max(1u, std::min(std::thread::hardware_concurrency(), 8u)), clock), health_(logger) {}
   ~Running() { stop(); }
 
   base::Result<> start(base::Env& env, const base::Clock& clock, std::uint64_t seed,
@@ -70,6 +72,7 @@ class Server::Running {
   net::IoThreads io_;
   std::unique_ptr<Member> member_;
   ReaderPool readers_;
+  HealthService health_;
   std::unique_ptr<KvService> kv_;
   std::unique_ptr<LeaseService> lease_;
   std::unique_ptr<WatchService> watch_;
@@ -102,6 +105,7 @@ base::Result<> Server::Running::start(base::Env& env, const base::Clock& clock, 
                                       std::function<void(const base::Error&)> on_failure) {
   logger_.info("configuring client listeners", {{"listen-client-urls", config::url_texts(config_.listen_client_urls)}});
   ETCDPP_TRY(bind_listeners());
+  if (config_.memory_mlock) ETCDPP_TRY(lock_memory());
   ETCDPP_ASSIGN(member_, Member::open({
                              .config = config_,
                              .env = env,
@@ -129,7 +133,7 @@ void Server::Running::add_services(std::uint64_t seed) {
   lease_ = std::make_unique<LeaseService>(*member_);
   watch_ = std::make_unique<WatchService>(*member_, seed + 1);
   cluster_ = std::make_unique<ClusterService>(*member_);
-  maintenance_ = std::make_unique<MaintenanceService>(*member_, readers_);
+  maintenance_ = std::make_unique<MaintenanceService>(*member_, readers_, health_);
   for (unsigned i = 0; i < io_.size(); ++i) watch_->add_thread(io_[i]);
   add_interceptors(grpc_, *member_, client_versions_);
   kv_->add_to(grpc_);
@@ -137,6 +141,11 @@ void Server::Running::add_services(std::uint64_t seed) {
   watch_->add_to(grpc_);
   cluster_->add_to(grpc_);
   maintenance_->add_to(grpc_);
+  health_.add_to(grpc_);
+  // etcd's answers to browsers; the listeners of --listen-metrics-urls have none of them.
+  http_.add_common_header("Access-Control-Allow-Headers", "accept, content-type, authorization");
+  http_.add_common_header("Access-Control-Allow-Methods", "POST, GET, OPTIONS, PUT, DELETE");
+  http_.add_common_header("Access-Control-Allow-Origin", "*");
   grpc_metrics_ = std::make_unique<GrpcMetrics>(grpc_, io_.size());
   grpc_.set_observer(grpc_metrics_.get());
   metrics_page_ = std::make_unique<MetricsPage>(*member_, *watch_, *grpc_metrics_, client_versions_);
@@ -148,6 +157,7 @@ void Server::Running::serve() {
   std::lock_guard lock(listeners_mutex_);
   if (stopped_) return;  // before it was ready
   logger_.info("ready to serve client requests");
+  health_.set_serving(true);
   for (const auto& listener : listeners_) {
     listener->start();
     logger_.info("serving client traffic insecurely; this is strongly discouraged!",

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include <etcdpp/base/logger.h>
+
 #include <etcdserverpb/rpc.pb.h>
 
 namespace etcdpp::server {
@@ -20,10 +22,14 @@ class Quota {
   bool available(std::uint64_t live_bytes, std::uint64_t cost) const {
     return limit_ == 0 || cost == 0 || live_bytes + cost < limit_;
   }
+  /// 0: no limit.
   std::uint64_t limit_bytes() const { return limit_; }
 
  private:
   std::uint64_t limit_;
 };
+
+/// Says which quota is in force, in etcd's words. `configured` as --quota-backend-bytes has it.
+void log_quota(base::Logger& logger, std::int64_t configured, const Quota& quota);
 
 }  // namespace etcdpp::server

@@ -8,9 +8,9 @@
 
 namespace etcdpp::server {
 
-/// Plain HTTP on the client port: /version, /health and /metrics (docs/COMPATIBILITY.md). Everything outlives the server.
+/// Plain HTTP on the client port: /version, /metrics and the health checks (docs/COMPATIBILITY.md). Everything outlives the server.
 void add_endpoints(net::HttpServer& server, Member& member, const MetricsPage& metrics, ReaderPool& readers);
-/// What the ports of --listen-metrics-urls answer: /health and /metrics.
+/// What the ports of --listen-metrics-urls answer: /metrics and the health checks.
 void add_monitoring_endpoints(net::HttpServer& server, Member& member, const MetricsPage& metrics, ReaderPool& readers);
 
 }  // namespace etcdpp::server

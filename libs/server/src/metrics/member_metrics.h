@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "counter.h"
+#include "health_checks.h"
 #include "histogram.h"
 
 namespace etcdpp::server {
@@ -30,6 +31,9 @@ struct MemberMetrics {
   OwnedCounter compacted_rows;
   std::atomic<std::int64_t> last_compaction_seconds{0};
 
+  Histogram defragmentation{exponential_bounds(0.1, 2, 13)};
+  std::atomic<int> defragmenting{0};
+
   // Everybody's who reads or writes the store.
   Counter ranges, puts, deletes, txns, put_bytes;
   void count(const Operations& done) {
@@ -49,6 +53,7 @@ struct MemberMetrics {
   Histogram hash_kv{exponential_bounds(0.01, 2, 15)};
 
   Counter health_successes, health_failures;
+  HealthCheckCounts health_checks;
 };
 
 }  // namespace etcdpp::server

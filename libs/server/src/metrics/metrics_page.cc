@@ -81,6 +81,7 @@ void MetricsPage::collect_server(Families& families) const {
                    {{"alarm_type", std::string(alarm_name(alarm.kind))}, {"server_id", base::hex(alarm.member_id)}});
   families.counter("etcd_server_health_success", "Answers of /health: healthy.", number(metrics.health_successes.value()));
   families.counter("etcd_server_health_failures", "Answers of /health: not healthy.", number(metrics.health_failures.value()));
+  metrics.health_checks.collect(families);
 }
 
 void MetricsPage::collect_disk(Families& families) const {
@@ -88,6 +89,8 @@ void MetricsPage::collect_disk(Families& families) const {
   families.histogram("etcd_disk_wal_fsync_duration_seconds", "Time of one fdatasync of the write-ahead log.", metrics.wal_sync);
   families.gauge("etcd_disk_wal_write_bytes_total", "Bytes written to the write-ahead log.", number(metrics.wal_bytes.value()));
   families.histogram("etcd_disk_backend_commit_duration_seconds", "Time of one commit of the database.", metrics.backend_commit);
+  families.histogram("etcd_disk_backend_defrag_duration_seconds", "Time of one defragmentation.", metrics.defragmentation);
+  families.gauge("etcd_disk_defrag_inflight", "1 while the database is being defragmented.", metrics.defragmenting.load() != 0);
 }
 
 void MetricsPage::collect_store(Families& families) const {

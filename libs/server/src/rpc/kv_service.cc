@@ -66,18 +66,11 @@ void KvService::range_stream(net::CallRef call, std::string_view message) {
   when_linearizable(std::move(call), start);
 }
 
-bool KvService::has_space(net::GrpcCall& call, std::uint64_t cost) {
-  if (member_.quota().available(member_.backend().sizes().quota, cost)) return true;
-  member_.raise_no_space([] {});
-  refuse(call, base::Error(Errc::kNoSpace));
-  return false;
-}
-
 void KvService::put(net::CallRef call, std::string_view message) {
   etcdserverpb::PutRequest request;
   if (!parse_request(request, message, *call)) return;
   if (const auto checked = check_put_request(request); !checked) return refuse(*call, checked.error());
-  if (!has_space(*call, quota_cost(request))) return;
+  if (!has_space(call, quota_cost(request))) return;
   propose<etcdserverpb::PutResponse>(std::move(call), RequestField::kPut, message);
 }
 
@@ -102,7 +95,7 @@ void KvService::txn(net::CallRef call, std::string_view message) {
     when_linearizable(std::move(call), [this, request = std::move(request)](net::GrpcCall& ready) { answer_txn(ready, request); });
     return;
   }
-  if (!has_space(*call, quota_cost(request))) return;
+  if (!has_space(call, quota_cost(request))) return;
   propose<etcdserverpb::TxnResponse>(std::move(call), RequestField::kTxn, message);
 }
 

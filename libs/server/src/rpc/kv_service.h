@@ -20,8 +20,6 @@ class KvService : public Service {
 
   void answer_range(net::GrpcCall& call, const etcdserverpb::RangeRequest& request);
   void answer_txn(net::GrpcCall& call, const etcdserverpb::TxnRequest& request);
-  /// False after refusing: the database has no room for `cost` more bytes, and the alarm goes up.
-  bool has_space(net::GrpcCall& call, std::uint64_t cost);
 };
 
 }  // namespace etcdpp::server

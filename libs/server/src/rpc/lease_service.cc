@@ -110,10 +110,7 @@ void LeaseService::add_to(net::GrpcServer& server) {
 void LeaseService::grant(net::CallRef call, std::string_view message) {
   etcdserverpb::LeaseGrantRequest request;
   if (!parse_request(request, message, *call)) return;
-  if (!member_.quota().available(member_.backend().sizes().quota, quota_cost(request))) {
-    member_.raise_no_space([] {});
-    return refuse(*call, base::Error(Errc::kNoSpace));
-  }
+  if (!has_space(call, quota_cost(request))) return;
   while (request.id() == 0)
     request.set_id(static_cast<std::int64_t>(member_.proposer().next_id() & 0x7fff'ffff'ffff'ffffULL));
   propose<etcdserverpb::LeaseGrantResponse>(std::move(call), RequestField::kLeaseGrant, request.SerializeAsString());

@@ -6,6 +6,7 @@
 
 #include <etcdpp/backend/database.h>
 #include <etcdpp/base/crc32c.h>
+#include <etcdpp/base/human_bytes.h>
 #include <etcdpp/config/config.h>
 #include <etcdpp/mvcc/hash_kv.h>
 
@@ -38,6 +39,7 @@ void MaintenanceService::add_to(net::GrpcServer& server) {
   };
   server.unary("/etcdserverpb.Maintenance/Status", bind(&MaintenanceService::status));
   server.unary("/etcdserverpb.Maintenance/Alarm", bind(&MaintenanceService::alarm));
+  server.unary("/etcdserverpb.Maintenance/Defragment", bind(&MaintenanceService::defragment));
   server.unary("/etcdserverpb.Maintenance/Hash", bind(&MaintenanceService::hash));
   server.unary("/etcdserverpb.Maintenance/HashKV", bind(&MaintenanceService::hash_kv));
 }
@@ -51,7 +53,8 @@ void MaintenanceService::status(net::CallRef call, std::string_view) {
   response.set_version(std::string(config::kEtcdVersion));
   response.set_dbsize(static_cast<std::int64_t>(std::max(sizes.allocated, sizes.quota)));
   response.set_dbsizeinuse(static_cast<std::int64_t>(sizes.quota));
-  response.set_dbsizequota(static_cast<std::int64_t>(member_.quota().limit_bytes()));
+  const std::int64_t configured = member_.config().quota_backend_bytes;
+  response.set_dbsizequota(configured < 0 ? configured : static_cast<std::int64_t>(member_.quota().limit_bytes()));
   response.set_leader(state.leader);
   response.set_raftindex(state.committed);
   response.set_raftappliedindex(state.applied);
@@ -70,6 +73,49 @@ void MaintenanceService::alarm(net::CallRef call, std::string_view message) {
   etcdserverpb::AlarmRequest request;
   if (!parse_request(request, message, *call)) return;
   propose<etcdserverpb::AlarmResponse>(std::move(call), RequestField::kAlarm, message);
+}
+
+void MaintenanceService::defragment(net::CallRef call, std::string_view) {
+  begin_defragment([this, call = std::make_shared<net::CallRef>(std::move(call))](base::Result<backend::Defragmented> result) {
+    net::Executor& home = (*call)->executor();
+    home.post([call, result = std::move(result)] {
+      if (!result) return refuse(**call, result.error());
+      reply(**call, etcdserverpb::DefragmentResponse());
+    });
+  });
+}
+
+void MaintenanceService::begin_defragment(backend::DefragmentDone done) {
+  base::Logger& logger = member_.logger();
+  logger.info("starting defragment");
+  const backend::Sizes before = member_.backend().sizes();
+  logger.info("defragmenting", {{"path", member_.backend().database()->path()},
+                                {"current-db-size-bytes", before.allocated},
+                                {"current-db-size", base::human_bytes(before.allocated)},
+                                {"current-db-size-in-use-bytes", before.quota},
+                                {"current-db-size-in-use", base::human_bytes(before.quota)}});
+  const bool leaves_service = member_.config().feature_gates.stop_grpc_service_on_defrag;
+  if (leaves_service && defragmenting_++ == 0) health_.set_serving(false, "defrag is active");
+  member_.metrics().defragmenting.fetch_add(1, std::memory_order_relaxed);
+  member_.backend().defragment([this, leaves_service, done = std::move(done)](base::Result<backend::Defragmented> result) {
+    base::Logger& log = member_.logger();
+    member_.metrics().defragmenting.fetch_sub(1, std::memory_order_relaxed);
+    if (leaves_service && --defragmenting_ == 0) health_.set_serving(true);
+    if (!result) {
+      log.warn("failed to defragment", {{"error", result.error().message()}});
+    } else {
+      member_.metrics().defragmentation.observe(result->duration);
+      log.info("finished defragmenting directory",
+               {{"path", member_.backend().database()->path()},
+                {"current-db-size-bytes-diff", static_cast<std::int64_t>(result->allocated_after - result->allocated_before)},
+                {"current-db-size-bytes", result->allocated_after},
+                {"current-db-size", base::human_bytes(result->allocated_after)},
+                {"rows", result->rows},
+                {"took", config::go_duration(result->duration)}});
+      log.info("finished defragment");
+    }
+    done(std::move(result));
+  });
 }
 
 void MaintenanceService::hash(net::CallRef call, std::string_view) {

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <atomic>
+
 #include "../reader_pool.h"
+#include "health_service.h"
 #include "service.h"
 
 namespace etcdpp::server {
@@ -8,16 +11,24 @@ namespace etcdpp::server {
 /// etcdserverpb.Maintenance: state of this member, alarms, hashes.
 class MaintenanceService : public Service {
  public:
-  MaintenanceService(Member& member, ReaderPool& readers) : Service(member), readers_(readers) {}
+  MaintenanceService(Member& member, ReaderPool& readers, HealthService& health)
+      : Service(member), readers_(readers), health_(health) {}
   void add_to(net::GrpcServer& server);
+
+  /// Copies the database into a new file while it is served, with etcd's log lines around. Any thread; `done` in the
+  /// commit loop's.
+  void begin_defragment(backend::DefragmentDone done);
 
  private:
   void status(net::CallRef call, std::string_view message);
   void alarm(net::CallRef call, std::string_view message);
+  void defragment(net::CallRef call, std::string_view message);
   void hash(net::CallRef call, std::string_view message);
   void hash_kv(net::CallRef call, std::string_view message);
 
   ReaderPool& readers_;
+  HealthService& health_;
+  std::atomic<int> defragmenting_{0};
 };
 
 }  // namespace etcdpp::server

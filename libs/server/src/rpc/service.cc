@@ -40,6 +40,20 @@ void Service::propose_then(net::CallRef call, RequestField field, std::string_vi
       home);
 }
 
+bool Service::has_space(net::CallRef& call, std::uint64_t cost) {
+  if (member_.quota().available(member_.backend().sizes().quota, cost)) return true;
+  const Alarm alarm{member_.state().member_id, AlarmKind::kNoSpace};
+  if (member_.facts()->alarms.active().contains(alarm)) {
+    refuse(*call, base::Error(Errc::kNoSpace));
+    return false;
+  }
+  net::Executor& home = call->executor();
+  member_.raise_no_space([call = std::move(call), &home]() mutable {
+    home.post([call = std::move(call)] { refuse(*call, base::Error(Errc::kNoSpace)); });
+  });
+  return false;
+}
+
 void Service::when_linearizable(net::CallRef call, std::move_only_function<void(net::GrpcCall&)> read) {
   net::Executor& home = call->executor();
   const base::Instant deadline = member_.clock().now() + member_.config().request_timeout();

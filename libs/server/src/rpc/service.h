@@ -50,6 +50,10 @@ class Service {
   using Applied = std::move_only_function<void(net::GrpcCall& call, base::Result<ResponseMessage> applied)>;
   void propose_then(net::CallRef call, RequestField field, std::string_view request, Applied then);
 
+  /// Whether the database has room for `cost` more bytes. If not, the NOSPACE alarm goes up, and the call, which is taken,
+  /// is refused once it stands.
+  bool has_space(net::CallRef& call, std::uint64_t cost);
+
   /// Runs `read` in the call's thread once a linearizable read may begin, or refuses.
   void when_linearizable(net::CallRef call, std::move_only_function<void(net::GrpcCall&)> read);
 

@@ -86,6 +86,9 @@ class Client {
   // Maintenance: about the member that answers, so open a Client with one endpoint to ask a certain one.
   base::Result<etcdserverpb::AlarmResponse> alarm(const etcdserverpb::AlarmRequest& request, CallOptions how = {});
   base::Result<etcdserverpb::StatusResponse> status(const etcdserverpb::StatusRequest& request, CallOptions how = {});
+  /// Takes as long as it takes: give `how` the time.
+  base::Result<etcdserverpb::DefragmentResponse> defragment(const etcdserverpb::DefragmentRequest& request,
+                                                            CallOptions how = {});
   base::Result<etcdserverpb::HashKVResponse> hash_kv(const etcdserverpb::HashKVRequest& request, CallOptions how = {});
 
  private:

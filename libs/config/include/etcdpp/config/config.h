@@ -181,6 +181,9 @@ struct Config {
   std::uint64_t effective_compaction_batch_limit() const;
   base::Duration effective_compaction_sleep_interval() const;
   base::Duration effective_watch_progress_notify_interval() const;
+  /// auto-compaction-retention as a time, or with mode revision a number of revisions, counted in nanoseconds; 0 = off.
+  /// Hours where it is a bare number, as in etcd. validate_listeners() has looked at it.
+  base::Result<base::Duration> parsed_auto_compaction_retention() const;
 };
 
 /// What the operator set explicitly, as far as validation asks.

@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -26,6 +27,8 @@ struct LogOptions {
   std::vector<std::string> outputs{"default"};
   /// zap's sampling: of one level and message, the first 100 in a second, then each 100th. Off in tests that count.
   bool sampling = true;
+  /// Wall time in microseconds since 1970, for ts; empty: the clock's milliseconds, with zeros behind.
+  std::function<std::int64_t()> wall_microseconds;
 };
 
 /// "debug" … "fatal", and "json" or "console"; etcd's sentence otherwise.
@@ -35,11 +38,12 @@ base::Result<LogOptions> log_options(std::string_view level, std::string_view fo
 /// The daemon's log, in the shape of zap as etcd configures it: one JSON object (or console line) each, with level, ts
 /// (UTC, microseconds), logger, caller ("room/file.cc:line"), msg, then the fields.
 ///
-/// Threads: any; a line is one write(2) to each output under a mutex, so lines never mix. Differences from etcd: no
-/// stacktrace, milliseconds where zap has microseconds (the last three digits are 0). A write that fails is dropped: logging never stops the server.
+/// Threads: any; a line is one write(2) to each output under a mutex, so lines never mix. Difference from etcd: no
+/// stacktrace. A write that fails is dropped: logging never stops the server.
 class ZapLogger final : public base::Logger {
  public:
-  /// Opens the outputs. `clock` gives wall time for ts and for the sampling second; it must outlive the logger.
+  /// Opens the outputs. `clock` gives wall time for the sampling second, and for ts where the options name no finer
+  /// one; it must outlive the logger.
   static base::Result<std::unique_ptr<ZapLogger>> open(const LogOptions& options, const base::Clock& clock);
   /// Writes into `sink` instead of the outputs (tests).
   ZapLogger(const LogOptions& options, const base::Clock& clock, std::string& sink);
@@ -73,6 +77,7 @@ class ZapLogger final : public base::Logger {
   std::atomic<base::LogLevel> level_;
   const LogFormat format_;
   const bool sampling_;
+  const std::function<std::int64_t()> wall_microseconds_;
   const base::Clock& clock_;
   std::unique_ptr<std::array<Counter, 4096>> counters_;  // by hash of level and message, as zap
   std::mutex mutex_;
