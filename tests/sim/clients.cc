@@ -307,13 +307,13 @@ void Clients::renew(std::size_t client) {
   const std::int64_t id = lease();
   const base::Instant asked_at = member_->clock().now();
   member_->apply_loop().post([this, client, id, asked_at](server::ApplyLoop& loop) {
-    const auto renewed = loop.state().lessor.renew(id, member_->clock().now());
-    const bool kept = renewed && renewed->outcome == lease::Lessor::Renewal::kRenewed;
-    const std::int64_t ttl = kept ? renewed->ttl_seconds : 0;
-    loop.answers().add(&executor_, [this, client, id, asked_at, ttl] {
-      done(client);
-      trace_.line(fmt::format("lease {} renewed: {} s", id, ttl));
-      if (ttl > 0) history_.lease_promises[id] = {asked_at, ttl};
+    member_->primary_lessor().renew(id, [this, client, id, asked_at, &loop](const base::Result<std::int64_t>& renewed) {
+      const std::int64_t ttl = renewed.value_or(0);
+      loop.answers().add(&executor_, [this, client, id, asked_at, ttl] {
+        done(client);
+        trace_.line(fmt::format("lease {} renewed: {} s", id, ttl));
+        if (ttl > 0) history_.lease_promises[id] = {asked_at, ttl};
+      });
     });
   });
 }

@@ -286,7 +286,10 @@ TEST_CASE("flags: every flag is either known to do something or in the list of t
   config.initial_cluster = "default=http://localhost:2380,b=http://localhost:1";
   CHECK_FALSE(check_supported(config));
   config = {};
-  config.feature_gates.lease_checkpoint = true;
+  config.feature_gates.lease_checkpoint = config.feature_gates.lease_checkpoint_persist = true;
+  config.feature_gates.fast_lease_keep_alive = false;
+  CHECK(check_supported(config));
+  config.feature_gates.compact_hash_check = true;
   CHECK_FALSE(check_supported(config));
 }
 

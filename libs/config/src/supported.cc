@@ -63,6 +63,9 @@ constexpr std::string_view kNotYet[] = {
 
 // Gates that do what they say; one only says how etcd copies a buffer, and has nothing to say here.
 constexpr bool FeatureGates::*kGatesInEffect[] = {
+    &FeatureGates::fast_lease_keep_alive,
+    &FeatureGates::lease_checkpoint,
+    &FeatureGates::lease_checkpoint_persist,
     &FeatureGates::priority_request,
     &FeatureGates::stop_grpc_service_on_defrag,
     &FeatureGates::txn_mode_write_with_shared_buffer,

@@ -84,6 +84,7 @@ bool Node::step() {
     refuse_all(Errc::kStopped);
     return true;
   }
+  refuse_overtaken();
   propose_held();
   // Only now: what came in one batch with the tick of its deadline has been offered to the leader, if there is one.
   expire_held();
@@ -133,6 +134,17 @@ void Node::hold(Proposal proposal) {
   const std::uint64_t deadline = proposal.max_wait_ticks == 0 ? kNoLimit : ticks_ + proposal.max_wait_ticks;
   held_bytes_.fetch_add(cost, std::memory_order_relaxed);
   held_.push_back({std::move(proposal), cost, deadline});
+}
+
+void Node::refuse_overtaken() {
+  const bool leads = raw_.soft_state().role == Role::kLeader;
+  std::erase_if(held_, [&](const Held& held) {
+    const Term term = held.proposal.only_in_term;
+    if (term == 0 || (leads && raw_.term() == term)) return false;
+    owner_.proposal_refused(held.proposal, Errc::kProposalDropped);
+    held_bytes_.fetch_sub(held.cost, std::memory_order_relaxed);
+    return true;
+  });
 }
 
 void Node::propose_held() {

@@ -122,6 +122,41 @@ TEST_CASE("node: synchronous mode has one ready in flight") {
   CHECK_FALSE(node.raw().has_ready());
 }
 
+TEST_CASE("node: a proposal of one term is refused before it, behind it and where nobody leads") {
+  Owner owner(true);
+  Node node(bootstrapped(owner), owner, true, 1 << 20);
+  owner.node = &node;
+  const auto of_term = [](std::uint64_t ticket, Term term) {
+    Proposal it = proposal(ticket, "x");
+    it.only_in_term = term;
+    return it;
+  };
+  CHECK(node.propose(of_term(1, 1)));
+  while (node.step()) {
+  }
+  CHECK(owner.refused == std::vector<std::uint64_t>{1});
+  CHECK(owner.why == Errc::kProposalDropped);
+  node.campaign();
+  while (node.step()) {
+  }
+  const Term term = node.raw().term();
+  REQUIRE(term > 1);
+  for (const Term other : {term - 1, term + 1}) CHECK(node.propose(of_term(2 + other, other)));
+  CHECK(node.propose(of_term(100, term)));
+  while (node.step()) {
+  }
+  CHECK(owner.refused == std::vector<std::uint64_t>{1, 1 + term, 3 + term});
+  CHECK(owner.applied == std::vector<std::string>{"x"});
+  // Another member leads a later term: nothing of the old one follows, nor is it sent there.
+  CHECK(node.receive({.type = MessageType::kHeartbeat, .from = 2, .term = term + 1}));
+  CHECK(node.propose(of_term(101, term)));
+  owner.sent.clear();
+  while (node.step()) {
+  }
+  CHECK(owner.refused.back() == 101);
+  for (const Message& message : owner.sent) CHECK(message.type != MessageType::kProp);
+}
+
 TEST_CASE("node: stop refuses what waits and takes nothing more") {
   Owner owner(true);
   Node node(bootstrapped(owner), owner, true, 1000);

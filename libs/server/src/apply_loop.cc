@@ -41,6 +41,7 @@ bool ApplyLoop::step() {
     did = true;
   }
   if (ports_.failure.failed()) return false;
+  notice_applied();
   if (state_.backend.freeze_if_due(state_.clock.now())) {
     publish_due_ = true;
     ports_.wake_commit();
@@ -144,7 +145,7 @@ void ApplyLoop::apply_normal(const raft::Entry& entry) {
   }
   if (request.has_alarm() || request.has_cluster_version_set() || request.has_cluster_member_attr_set())
     facts_changed_ = true;
-  if (request.has_lease_revoke()) notice_revoked();
+  if (request.has_lease_revoke()) ports_.on_lease_revoked(request.lease_revoke().id());
   if (request.has_cluster_version_set()) {
     // The storage follows the cluster, by this member alone.
     if (storage_version_ != request.cluster_version_set().ver()) {
@@ -260,18 +261,27 @@ base::Result<> ApplyLoop::change_membership(const raft::ConfChange& change) {
   return base::Error(Errc::kMalformedEntry, "conf change of an unknown type");
 }
 
-void ApplyLoop::when_revoked(lease::LeaseId id, std::move_only_function<void(ApplyLoop&)> then) {
-  waiting_for_revoke_.emplace(id, std::move(then));
+void ApplyLoop::when_applied(std::uint64_t index, base::Instant deadline, std::move_only_function<void(base::Result<>)> then) {
+  if (index <= applied_index_) return then({});
+  waiting_for_apply_.emplace(index, WaitingForApply{deadline, std::move(then)});
 }
 
-void ApplyLoop::notice_revoked() {
-  for (auto it = waiting_for_revoke_.begin(); it != waiting_for_revoke_.end();) {
-    if (state_.lessor.exists(it->first)) {
+void ApplyLoop::notice_applied() {
+  while (!waiting_for_apply_.empty() && waiting_for_apply_.begin()->first <= applied_index_) {
+    const auto reached = waiting_for_apply_.extract(waiting_for_apply_.begin());
+    reached.mapped().then({});
+  }
+}
+
+void ApplyLoop::end_late_waits(base::Instant now) {
+  for (auto it = waiting_for_apply_.begin(); it != waiting_for_apply_.end();) {
+    if (it->second.deadline > now) {
       ++it;
       continue;
     }
-    it->second(*this);
-    it = waiting_for_revoke_.erase(it);
+    auto then = std::move(it->second.then);
+    it = waiting_for_apply_.erase(it);
+    then(base::Error(Errc::kTimeoutWaitingForApply));
   }
 }
 

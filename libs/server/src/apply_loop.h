@@ -61,6 +61,8 @@ class ApplyLoop {
     std::function<void()> on_published;
     /// The first entry of this leader's term has been applied: promote, announce, version.
     std::function<void(std::uint64_t term)> on_leader_entry;
+    /// A lease and its keys are gone.
+    std::function<void(lease::LeaseId id)> on_lease_revoked;
     /// A quota was exceeded here and no alarm is raised yet; `then` runs when it is.
     std::function<void(std::move_only_function<void()> then)> raise_no_space;
     /// A buffer was frozen, or deletions are due: the commit loop has something to do.
@@ -90,8 +92,10 @@ class ApplyLoop {
   void set_storage_version(std::string version);
   /// What Views refer to has changed by itself: a new one at the end of this step.
   void publish_due() { publish_due_ = true; }
-  /// Renewals of a lease that ran out wait for its end.
-  void when_revoked(lease::LeaseId id, std::move_only_function<void(ApplyLoop&)> then);
+  /// For tasks: `then` runs when the entry at `index` has been applied, or with kTimeoutWaitingForApply at `deadline`.
+  void when_applied(std::uint64_t index, base::Instant deadline, std::move_only_function<void(base::Result<>)> then);
+  /// Ends waits that are over their time; at each tick.
+  void end_late_waits(base::Instant now);
 
  private:
   using Work = std::variant<raft::Message, Task>;
@@ -104,7 +108,7 @@ class ApplyLoop {
   void answer(std::uint64_t id, Applied applied);
   void publish();
   void publish_facts();
-  void notice_revoked();
+  void notice_applied();
 
   ApplyState state_;
   Ports ports_;
@@ -126,7 +130,11 @@ class ApplyLoop {
   bool facts_changed_ = false;
   bool publish_due_ = false;
   bool raising_no_space_ = false;
-  std::multimap<lease::LeaseId, std::move_only_function<void(ApplyLoop&)>> waiting_for_revoke_;
+  struct WaitingForApply {
+    base::Instant deadline;
+    std::move_only_function<void(base::Result<>)> then;
+  };
+  std::multimap<std::uint64_t, WaitingForApply> waiting_for_apply_;
 
   mutable std::mutex facts_mutex_;
   std::shared_ptr<const ClusterFacts> facts_;  // guarded by facts_mutex_

@@ -19,9 +19,8 @@ constexpr std::size_t kInboxBytes = 64u << 20;
 /// As etcd: entries behind the applied index after which the log in memory is cut.
 constexpr std::uint64_t kMemorySnapshotEntries = 100;
 constexpr std::string_view kClusterVersion = "3.7.0";
-/// Lease expiry is looked at each 500 ms; hundreds of revocations share one raft batch.
-constexpr base::Duration kLeaseCheckInterval = std::chrono::milliseconds(500);
-constexpr std::size_t kMaxRevocationsPerCheck = 5000;
+/// As etcd: how long a lease call waits for what is committed to be applied.
+constexpr base::Duration kApplyWait = std::chrono::seconds(1);
 
 raft::Config raft_config(const config::Config& c, std::uint64_t id, raft::MemoryStorage& storage, base::Logger& logger,
                          std::uint64_t seed, std::uint64_t consistent_index) {
@@ -83,6 +82,7 @@ base::Result<> Member::assemble(Bootstrapped boot) {
   lessor_options.heartbeat_interval = config.heartbeat_interval;
   lessor_options.election_ticks = config.election_ticks();
   lessor_options.recheck_interval = config.request_timeout();
+  lessor_options.checkpoint = config.feature_gates.lease_checkpoint;
   lessor_ = std::make_unique<lease::Lessor>(lessor_options, *lease_rows_);
   ETCDPP_TRY(backend.scan_bucket(backend::Bucket::kLease, [this](base::BytesView key, base::BytesView value) -> base::Result<> {
     return lessor_->restore_row(key, value);
@@ -126,14 +126,15 @@ base::Result<> Member::assemble(Bootstrapped boot) {
   if (!boot_.bootstrap_peers.empty()) ETCDPP_TRY(raw.bootstrap(boot_.bootstrap_peers));
 
   RaftLoop::Ports raft_ports{*this, waiters_, *read_indexer_, state_, failure_, options_.logger, options_.clock,
-                             [this] { apply_loop_->post([](ApplyLoop& loop) { loop.state().lessor.demote(); }); }};
+                             [this] { apply_loop_->post([this](ApplyLoop&) { primary_lessor_->demote(); }); }};
   raft_loop_ = std::make_unique<RaftLoop>(std::move(raw), std::move(boot_.raft_storage), kInboxBytes, std::move(raft_ports));
   proposer_ = std::make_unique<Proposer>(*raft_loop_, waiters_, *ids_, state_, options_.clock,
                                          Proposer::Limits{config.max_request_bytes, config.request_timeout(), config.heartbeat_interval,
                                                           config.feature_gates.priority_request});
 
   ApplyState apply_state{*store_, *lessor_, backend, boot_.rows.membership, *membership_rows_, boot_.rows.alarms, quota_,
-                         options_.clock, options_.logger, *metrics_, boot_.member_id, static_cast<std::size_t>(config.max_learners)};
+                         options_.clock, options_.logger, *metrics_, boot_.member_id, static_cast<std::size_t>(config.max_learners),
+                         config.feature_gates.lease_checkpoint_persist};
   ApplyLoop::Ports apply_ports{
       .raft = *raft_loop_,
       .waiters = waiters_,
@@ -142,6 +143,7 @@ base::Result<> Member::assemble(Bootstrapped boot) {
       .member = state_,
       .on_published = [this] { event_log_->publish(store_->revision()); },
       .on_leader_entry = [this](std::uint64_t term) { led_first_entry(term); },
+      .on_lease_revoked = [this](lease::LeaseId id) { primary_lessor_->revoked(id); },
       .raise_no_space = [this](std::move_only_function<void()> then) { raise_no_space(std::move(then)); },
       .wake_commit = options_.wake_commit,
   };
@@ -150,6 +152,7 @@ base::Result<> Member::assemble(Bootstrapped boot) {
   executor_.connect(*apply_loop_);
   wal_loop_ = std::make_unique<WalLoop>(std::move(boot_.log), *raft_loop_, options_.clock);
   raft_loop_->connect(*wal_loop_, *apply_loop_);
+  assemble_primary_lessor();
 
   ETCDPP_ASSIGN(const base::Duration retention, config.parsed_auto_compaction_retention());
   if (retention > base::Duration{}) {
@@ -170,6 +173,31 @@ base::Result<> Member::assemble(Bootstrapped boot) {
   return {};
 }
 
+void Member::assemble_primary_lessor() {
+  const config::Config& config = options_.config;
+  PrimaryLessor::Ports ports{
+      .lessor = *lessor_,
+      .member = state_,
+      .clock = options_.clock,
+      .logger = options_.logger,
+      .metrics = *metrics_,
+      .propose =
+          [this](std::uint64_t term, RequestField field, std::string_view request, PrimaryLessor::Proposed done) {
+            proposer_->propose_as_leader(term, field, request, std::move(done), executor_);
+          },
+      .confirm_leadership =
+          [this](std::move_only_function<void(base::Result<>)> done) {
+            read_indexer_->request(std::move(done), executor_, options_.clock.now() + options_.config.request_timeout());
+          },
+      .when_applied =
+          [this](std::move_only_function<void(base::Result<>)> then) {
+            apply_loop_->when_applied(state_.committed.load(std::memory_order_acquire), options_.clock.now() + kApplyWait, std::move(then));
+          },
+  };
+  primary_lessor_ = std::make_unique<PrimaryLessor>(
+      std::move(ports), PrimaryLessor::Options{config.heartbeat_interval, config.request_timeout(), config.feature_gates.fast_lease_keep_alive});
+}
+
 bool Member::step_core() {
   if (failure_.failed()) return false;
   bool did = raft_loop_->step();
@@ -188,15 +216,14 @@ void Member::tick() {
 }
 
 void Member::expire(ApplyLoop& loop) {
-  ++ticks_;
   const base::Instant now = options_.clock.now();
   for (Waiter& waiter : waiters_.take_expired(now)) {
     state_.proposals_failed.fetch_add(1, std::memory_order_relaxed);
     const base::Error why = proposer_->timeout_error(waiter.deadline - options_.config.request_timeout());
     loop.answers().answer(std::move(waiter), why);
   }
-  const auto ticks_per_check = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(kLeaseCheckInterval / options_.config.heartbeat_interval));
-  if (ticks_ % ticks_per_check == 0) expire_leases(loop);
+  loop.end_late_waits(now);
+  primary_lessor_->tick();
   compact_history();
   watch_commits(loop);
 }
@@ -222,20 +249,6 @@ void Member::watch_commits(ApplyLoop& loop) {
     watched_since_ = now;
   }
   uncommitted_for_.store((now - watched_since_).count(), std::memory_order_relaxed);
-}
-
-void Member::expire_leases(ApplyLoop& loop) {
-  if (!loop.state().lessor.primary()) return;
-  // Judged as leader of this term, proposed in the same step: nobody else can have taken over in between.
-  for (const lease::LeaseId id : loop.state().lessor.take_expired(options_.clock.now(), kMaxRevocationsPerCheck)) {
-    etcdserverpb::LeaseRevokeRequest request;
-    request.set_id(id);
-    const std::uint64_t request_id = ids_->next();
-    if (!raft_loop_->propose(request_id, raft::EntryType::kNormal,
-                             encode_request(RequestField::kLeaseRevoke, request.SerializeAsString(), {.id = request_id}), 1))
-      return;  // comes again after the recheck interval
-    metrics_->leases_expired.add(1);
-  }
 }
 
 void Member::stop() {
@@ -264,8 +277,8 @@ void Member::close() {
   if (!failure_.failed()) done(wal_loop_->log().close(), "write-ahead log failed");
 }
 
-void Member::led_first_entry(std::uint64_t) {
-  lessor_->promote(options_.config.election_timeout, options_.clock.now());
+void Member::led_first_entry(std::uint64_t term) {
+  primary_lessor_->promote(term, options_.config.election_timeout);
   if (!state_.published) publish_attributes();
   if (boot_.rows.membership.cluster_version().empty()) propose_cluster_version();
 }

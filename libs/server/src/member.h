@@ -21,6 +21,7 @@
 #include "failure.h"
 #include "member_state.h"
 #include "metrics/member_metrics.h"
+#include "primary_lessor.h"
 #include "proposer.h"
 #include "raft_loop.h"
 #include "read_indexer.h"
@@ -99,6 +100,8 @@ class Member final : private PeerMessages {
   std::size_t pending_proposals() const { return waiters_.size(); }
   Proposer& proposer() { return *proposer_; }
   ReadIndexer& read_indexer() { return *read_indexer_; }
+  /// In tasks of the apply loop.
+  PrimaryLessor& primary_lessor() { return *primary_lessor_; }
   const mvcc::Views& views() const { return store_->views(); }
   mvcc::EventLog& event_log() { return *event_log_; }
   const mvcc::CompactionHashes& compaction_hashes() const { return store_->hashes(); }
@@ -126,9 +129,9 @@ class Member final : private PeerMessages {
   void publish_attributes();
   void propose_cluster_version();
   void expire(ApplyLoop& loop);
-  void expire_leases(ApplyLoop& loop);
   void compact_history();
   void watch_commits(ApplyLoop& loop);
+  void assemble_primary_lessor();
   void snapshot_if_due();
   void committed(const backend::Commit& commit);
 
@@ -153,6 +156,7 @@ class Member final : private PeerMessages {
   std::unique_ptr<mvcc::Store> store_;
   std::unique_ptr<ApplyLoop> apply_loop_;
   std::unique_ptr<WalLoop> wal_loop_;
+  std::unique_ptr<PrimaryLessor> primary_lessor_;
 
   // The commit loop's.
   std::int64_t seen_compaction_ = -1;
@@ -163,7 +167,6 @@ class Member final : private PeerMessages {
   std::uint64_t disk_snapshot_index_ = 0;
   std::uint64_t memory_snapshot_index_ = 0;
   bool snapshot_in_progress_ = false;
-  std::uint64_t ticks_ = 0;
   std::unique_ptr<AutoCompactor> auto_compactor_;  // null: --auto-compaction-retention=0
   std::uint64_t watched_index_ = 0;                // applied at watched_since_, not committed yet
   base::Instant watched_since_{};

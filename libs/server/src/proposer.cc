@@ -17,6 +17,11 @@ constexpr std::uint64_t kMaxGapOfRevocations = 10'000;
 }  // namespace
 
 void Proposer::propose(RequestField field, std::string_view request, Done<ResponseMessage> done, net::Executor& home) {
+  propose_as_leader(0, field, request, std::move(done), home);
+}
+
+void Proposer::propose_as_leader(raft::Term term, RequestField field, std::string_view request, Done<ResponseMessage> done,
+                                 net::Executor& home) {
   const std::uint64_t committed = member_.committed.load(std::memory_order_acquire);
   const std::uint64_t applied = member_.applied.load(std::memory_order_acquire);
   const bool urgent = limits_.priority_request && field == RequestField::kLeaseRevoke;
@@ -24,7 +29,7 @@ void Proposer::propose(RequestField field, std::string_view request, Done<Respon
   const std::uint64_t id = ids_.next();
   base::SharedBytes payload = encode_request(field, request, {.id = id});
   if (payload.size() > limits_.max_request_bytes) return done(base::Error(Errc::kRequestTooLarge));
-  submit(id, raft::EntryType::kNormal, std::move(payload), std::move(done), home);
+  submit(id, raft::EntryType::kNormal, std::move(payload), std::move(done), home, term);
 }
 
 void Proposer::propose_conf_change(raft::ConfChange change, Done<ResponseMessage> done, net::Executor& home) {
@@ -33,10 +38,10 @@ void Proposer::propose_conf_change(raft::ConfChange change, Done<ResponseMessage
 }
 
 void Proposer::submit(std::uint64_t id, raft::EntryType type, base::SharedBytes payload, Done<ResponseMessage> done,
-                      net::Executor& home) {
+                      net::Executor& home, raft::Term only_in_term) {
   waiters_.add(id, {std::move(done), &home, clock_.now() + limits_.request_timeout});
   const auto ticks = static_cast<std::uint32_t>(limits_.request_timeout / limits_.tick);
-  if (raft_.propose(id, type, std::move(payload), ticks)) return;
+  if (raft_.propose(id, type, std::move(payload), ticks, only_in_term)) return;
   if (auto waiter = waiters_.take(id)) waiter->done(base::Error(raft::Errc::kInboxFull));
 }
 

@@ -32,6 +32,9 @@ class Proposer {
   /// `request` is the wire form of the member `field` of an InternalRaftRequest; `done` gets the applied answer, or why
   /// there is none. kInboxFull in `done` means: nothing happened, stop reading and try again.
   void propose(RequestField field, std::string_view request, Done<ResponseMessage> done, net::Executor& home);
+  /// The same, for what this member proposes as leader of `term`: refused if it no longer is that when raft takes it.
+  void propose_as_leader(raft::Term term, RequestField field, std::string_view request, Done<ResponseMessage> done,
+                         net::Executor& home);
   /// A conf change (its id is set here).
   void propose_conf_change(raft::ConfChange change, Done<ResponseMessage> done, net::Executor& home);
 
@@ -44,7 +47,8 @@ class Proposer {
   base::Error timeout_error(base::Instant begin) const;
 
  private:
-  void submit(std::uint64_t id, raft::EntryType type, base::SharedBytes payload, Done<ResponseMessage> done, net::Executor& home);
+  void submit(std::uint64_t id, raft::EntryType type, base::SharedBytes payload, Done<ResponseMessage> done, net::Executor& home,
+              raft::Term only_in_term = 0);
 
   RaftLoop& raft_;
   Waiters& waiters_;

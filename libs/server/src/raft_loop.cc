@@ -17,11 +17,13 @@ RaftLoop::RaftLoop(raft::RawNode raw, std::unique_ptr<raft::MemoryStorage> stora
       node_(std::move(raw), *this, /*async_storage_writes=*/true, inbox_bytes),
       ports_(std::move(ports)) {}
 
-bool RaftLoop::propose(std::uint64_t id, raft::EntryType type, base::SharedBytes payload, std::uint32_t max_wait_ticks) {
+bool RaftLoop::propose(std::uint64_t id, raft::EntryType type, base::SharedBytes payload, std::uint32_t max_wait_ticks,
+                       raft::Term only_in_term) {
   raft::Proposal proposal;
   proposal.entries.push_back({type, 0, 0, std::move(payload)});
   proposal.ticket = id;
   proposal.max_wait_ticks = max_wait_ticks;
+  proposal.only_in_term = only_in_term;
   return node_.propose(std::move(proposal));
 }
 

@@ -51,7 +51,9 @@ class RaftLoop final : public raft::NodeOwner, public StorageAcknowledgements, p
   }
 
   /// One entry with this payload; `id` comes back to the waiter with that id if it is refused. False: the inbox is full.
-  bool propose(std::uint64_t id, raft::EntryType type, base::SharedBytes payload, std::uint32_t max_wait_ticks);
+  /// `only_in_term` as raft::Proposal's.
+  bool propose(std::uint64_t id, raft::EntryType type, base::SharedBytes payload, std::uint32_t max_wait_ticks,
+               raft::Term only_in_term = 0);
   void tick() { node_.tick(); }
   bool start_read_index(base::SharedBytes context) { return node_.read_index(std::move(context)); }
 

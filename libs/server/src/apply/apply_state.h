@@ -29,6 +29,8 @@ struct ApplyState {
   MemberMetrics& metrics;
   std::uint64_t local_member_id = 0;
   std::size_t max_learners = 1;
+  /// Feature gate LeaseCheckpointPersist.
+  bool persist_checkpoints = false;
   /// What the entry being applied did to the store.
   Operations done{};
 };

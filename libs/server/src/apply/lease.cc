@@ -28,9 +28,11 @@ base::Result<ResponseMessage> apply_lease_revoke(ApplyState& state, const etcdse
 }
 
 base::Result<ResponseMessage> apply_lease_checkpoint(ApplyState& state, const etcdserverpb::LeaseCheckpointRequest& request) {
-  // Persisted once the whole cluster knows the field (3.6); a member of this version never applies it below that.
+  // Once the whole cluster knows the field, which is from 3.6 on: no cluster of this version has an older one, but a new
+  // cluster has none at first. Unknown leases are passed over.
+  const bool persist = state.persist_checkpoints || !state.membership.cluster_version().empty();
   for (const auto& checkpoint : request.checkpoints())
-    static_cast<void>(state.lessor.checkpoint(checkpoint.id(), checkpoint.remaining_ttl(), true, state.clock.now()));
+    static_cast<void>(state.lessor.checkpoint(checkpoint.id(), checkpoint.remaining_ttl(), persist, state.clock.now()));
   auto response = std::make_unique<etcdserverpb::LeaseCheckpointResponse>();
   response->mutable_header()->set_revision(state.store.revision());
   return ResponseMessage(std::move(response));

@@ -51,31 +51,16 @@ class KeepAliveStream final : public net::GrpcStream {
     const lease::LeaseId id = shared->waiting.front();
     response.set_id(id);
     net::Executor& home = shared->call->executor();
-    const auto answer = [&service, shared, response, &home](base::Result<std::int64_t> ttl) mutable {
-      home.post([&service, shared, response = std::move(response), ttl = std::move(ttl)]() mutable {
-        answered(service, shared, response, ttl);
-      });
+    auto answer = [&service, shared, response = std::move(response), &home](base::Result<std::int64_t> ttl) mutable {
+      service.member_.apply_loop().answers().add(
+          &home, [&service, shared = std::move(shared), response = std::move(response), ttl = std::move(ttl)]() mutable {
+            answered(service, shared, response, ttl);
+          });
     };
-    service.member_.apply_loop().post([&service, id, answer](ApplyLoop& loop) mutable { renew(service, loop, id, answer); });
+    service.member_.apply_loop().post([&service, id, answer = std::move(answer)](ApplyLoop&) mutable {
+      service.member_.primary_lessor().renew(id, std::move(answer));
+    });
     service.member_.wake_core();
-  }
-
-  template <typename Answer>
-  static void renew(LeaseService& service, ApplyLoop& loop, lease::LeaseId id, Answer answer) {
-    const auto renewed = loop.state().lessor.renew(id, service.member_.clock().now());
-    if (!renewed) {
-      if (renewed.error().code == lease::Errc::kNotFound) return answer(0);
-      if (!service.member_.state().has_leader()) return answer(base::Error(Errc::kNoLeader));
-      return answer(renewed.error());
-    }
-    switch (renewed->outcome) {
-      case lease::Lessor::Renewal::kRenewed:
-        loop.state().metrics.leases_renewed.add(1);
-        return answer(renewed->ttl_seconds);
-      case lease::Lessor::Renewal::kExpired:
-        return loop.when_revoked(id, [answer](ApplyLoop&) mutable { answer(0); });
-      case lease::Lessor::Renewal::kCheckpointFirst: return answer(renewed->ttl_seconds);
-    }
   }
 
   static void answered(LeaseService& service, const std::shared_ptr<Shared>& shared, etcdserverpb::LeaseKeepAliveResponse& response,
@@ -125,12 +110,21 @@ void LeaseService::revoke(net::CallRef call, std::string_view message) {
 void LeaseService::time_to_live(net::CallRef call, std::string_view message) {
   etcdserverpb::LeaseTimeToLiveRequest request;
   if (!parse_request(request, message, *call)) return;
-  member_.apply_loop().post([this, call = std::move(call), request](ApplyLoop& loop) mutable {
-    const lease::Lessor& lessor = loop.state().lessor;
-    etcdserverpb::LeaseTimeToLiveResponse response;
-    response.mutable_header()->set_revision(loop.state().store.revision());
-    response.set_id(request.id());
-    base::Result<> outcome;
+  member_.apply_loop().post([this, call = std::move(call), request](ApplyLoop&) mutable {
+    member_.primary_lessor().when_primary([this, call = std::move(call), request](base::Result<> primary) mutable {
+      answer_time_to_live(std::move(call), request, std::move(primary));
+    });
+  });
+  member_.wake_core();
+}
+
+void LeaseService::answer_time_to_live(net::CallRef call, const etcdserverpb::LeaseTimeToLiveRequest& request, base::Result<> outcome) {
+  ApplyLoop& loop = member_.apply_loop();
+  const lease::Lessor& lessor = loop.state().lessor;
+  etcdserverpb::LeaseTimeToLiveResponse response;
+  response.mutable_header()->set_revision(loop.state().store.revision());
+  response.set_id(request.id());
+  if (outcome) {
     const auto ttl = lessor.time_to_live(request.id(), member_.clock().now());
     if (ttl) {
       response.set_ttl(ttl->ttl_seconds);
@@ -140,16 +134,16 @@ void LeaseService::time_to_live(net::CallRef call, std::string_view message) {
     } else if (ttl.error().code == lease::Errc::kNotFound) {
       response.set_ttl(-1);
     } else {
-      outcome = member_.state().has_leader() ? base::Result<>(ttl.error()) : base::Error(Errc::kNoLeader);
+      // Demoted while it waited: the client asks again, whoever leads now.
+      outcome = base::Error(Errc::kLeaderChanged);
     }
-    net::Executor& home = call->executor();
-    loop.answers().add(&home, [this, call = std::move(call), response = std::move(response), outcome]() mutable {
-      if (!outcome) return refuse(*call, outcome.error());
-      complete(*response.mutable_header());
-      reply(*call, response);
-    });
+  }
+  net::Executor& home = call->executor();
+  loop.answers().add(&home, [this, call = std::move(call), response = std::move(response), outcome]() mutable {
+    if (!outcome) return refuse(*call, outcome.error());
+    complete(*response.mutable_header());
+    reply(*call, response);
   });
-  member_.wake_core();
 }
 
 void LeaseService::leases(net::CallRef call, std::string_view message) {

@@ -16,6 +16,7 @@ class LeaseService : public Service {
   void grant(net::CallRef call, std::string_view message);
   void revoke(net::CallRef call, std::string_view message);
   void time_to_live(net::CallRef call, std::string_view message);
+  void answer_time_to_live(net::CallRef call, const etcdserverpb::LeaseTimeToLiveRequest& request, base::Result<> outcome);
   void leases(net::CallRef call, std::string_view message);
 };
 

@@ -18,6 +18,8 @@ struct Proposal {
   std::vector<Entry> entries{};  ///< Type and data; term and index are the leader's.
   std::uint64_t ticket = 0;    ///< The proposer's own; comes back when it is refused.
   std::uint32_t max_wait_ticks = 0;  ///< How long it may wait for a leader; 0 = as long as the node lives.
+  /// Refused unless this node itself leads in this term when the proposal is stepped: neither held nor forwarded. 0 = any.
+  Term only_in_term = 0;
 };
 
 /// What a Node tells its owner; called only inside Node::step, in the thread that calls it.
@@ -99,6 +101,7 @@ class Node {
 
   void take(Input& input);
   void hold(Proposal proposal);
+  void refuse_overtaken();
   void propose_held();
   void expire_held();
   void refuse_all(const base::Error& why);
