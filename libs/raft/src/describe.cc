@@ -168,19 +168,24 @@ std::string describe(std::span<const ConfChangeSingle> changes) {
   return out;
 }
 
-std::string describe(const ConfChange& change) {
-  std::string out = fmt::format("type:{} node_id:{}", to_string(change.type), change.node_id);
-  if (!change.context.empty()) out += " context:" + quote(change.context);
-  if (change.id != 0) out += fmt::format(" id:{}", change.id);
-  return out;
-}
-
 std::string describe(const ConfChangeV2& change) {
   std::string out = "transition:" + to_string(change.transition);
   for (const ConfChangeSingle& single : change.changes)
     out += fmt::format(" changes:{{type:{} node_id:{}}}", to_string(single.type), single.node_id);
   if (!change.context.empty()) out += " context:" + quote(change.context);
   return out;
+}
+
+std::string text_form(const ConfState& state) {
+  std::string out;
+  const auto list = [&](const char* name, const std::vector<NodeId>& ids) {
+    for (NodeId id : ids) out += fmt::format("{}:{} ", name, id);
+  };
+  list("voters", state.voters);
+  list("learners", state.learners);
+  list("voters_outgoing", state.voters_outgoing);
+  list("learners_next", state.learners_next);
+  return out + fmt::format("auto_leave:{}", state.auto_leave);
 }
 
 }  // namespace etcdpp::raft

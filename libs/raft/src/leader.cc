@@ -12,13 +12,6 @@ namespace {
 bool known(EntryType type) {
   return type == EntryType::kNormal || type == EntryType::kConfChange || type == EntryType::kConfChangeV2;
 }
-
-std::string describe_proposed(const Entry& entry, const ConfChangeV2& change) {
-  if (entry.data.empty()) return "";
-  if (entry.type == EntryType::kConfChange)
-    if (const auto v1 = decode_conf_change(entry.data.view())) return describe(*v1);
-  return describe(change);
-}
 }  // namespace
 
 base::Result<> Raft::step_leader(Message& m) {
@@ -65,7 +58,7 @@ base::Result<> Raft::handle_proposal(Message& m) {
     }
     const std::string obstacle = conf_change_obstacle(change->changes.empty());
     if (!obstacle.empty() && !disable_conf_change_validation_) {
-      say_.info("{:x} ignoring conf change {} at config {}: {}", id_, describe_proposed(entry, *change), tracker_.membership.describe(),
+      say_.info("{:x} ignoring conf change {} at config {}: {}", id_, entry.data.empty() ? "" : describe(*change), tracker_.membership.describe(),
                 obstacle);
       entry = {};
     } else {

@@ -79,10 +79,13 @@ base::Result<ConfState> RawNode::apply_conf_change(const ConfChangeV2& change, I
 base::Result<> RawNode::step(Message m) {
   const auto number = static_cast<std::int32_t>(m.type);
   if (number < 0 || number > kLastMessageType) return base::Error(Errc::kMalformedMessage, "unknown type " + std::to_string(number));
+  // What a follower passes on to whom it takes for the leader. It keeps its sender (of a transfer: the transferee), so
+  // our own may come back to us.
+  const bool request = m.type == MessageType::kProp || m.type == MessageType::kReadIndex || m.type == MessageType::kTransferLeader;
   // Nobody but ourselves speaks for our storage or acknowledges for our disk.
-  if (is_local_message(m.type) || is_local_target(m.from) || m.from == raft_->id()) return base::Error(Errc::kStepLocalMessage);
-  const bool termless = m.type == MessageType::kProp || m.type == MessageType::kReadIndex || m.type == MessageType::kTransferLeader ||
-                        m.type == MessageType::kForgetLeader;
+  if (is_local_message(m.type) || is_local_target(m.from) || (m.from == raft_->id() && !request))
+    return base::Error(Errc::kStepLocalMessage);
+  const bool termless = request || m.type == MessageType::kForgetLeader;
   // Without a term it would pass for one of our own.
   if (m.term == 0 && !termless) return base::Error(Errc::kMalformedMessage, to_string(m.type) + " without a term");
   if (is_response_message(m.type) && !raft_->tracker().progress.find(m.from)) return base::Error(Errc::kStepPeerNotFound);

@@ -57,7 +57,7 @@ bool Raft::restore(const std::shared_ptr<const Snapshot>& snapshot) {
   for (const auto* ids : {&state.voters, &state.learners, &state.voters_outgoing})
     for (NodeId id : *ids) member |= id == id_;
   if (!member) {
-    say_.warn("{:x} attempted to restore snapshot but it is not in the ConfState {}; should never happen", id_, describe(state));
+    say_.warn("{:x} attempted to restore snapshot but it is not in the ConfState {}; should never happen", id_, text_form(state));
     return false;
   }
   if (log_.matches({metadata.term, metadata.index})) {

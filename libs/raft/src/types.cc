@@ -118,7 +118,8 @@ bool Status::is_voter() const {
 }
 
 std::uint64_t encoded_size(const Entry& entry) {
-  std::uint64_t size = 2 + 1 + varint_size(entry.term) + 1 + varint_size(entry.index);
+  std::uint64_t size = 1 + varint_size(entry.term) + 1 + varint_size(entry.index);
+  if (entry.type != EntryType::kNormal) size += 2;
   if (!entry.data.empty()) size += 1 + varint_size(entry.data.size()) + entry.data.size();
   return size;
 }

@@ -42,11 +42,12 @@ class Output final : public base::Logger {
   static int number(base::LogLevel at) { return std::min(static_cast<int>(at), 4); }
 };
 
-/// The log in memory, whose snapshot is always the application's newest state.
+/// The log in memory, whose snapshot is always the newest state that this node came to by applying. As in the original,
+/// a received snapshot is not part of that.
 class NodeStorage final : public Storage {
  public:
   MemoryStorage memory;
-  std::vector<Snapshot> history;
+  Snapshot newest;
 
   base::Result<InitialState> initial_state() override { return memory.initial_state(); }
   base::Result<> entries(Index lo, Index hi, std::uint64_t max_bytes, std::vector<Entry>& out) override {
@@ -55,18 +56,26 @@ class NodeStorage final : public Storage {
   base::Result<Term> term(Index i) override { return memory.term(i); }
   Index first_index() override { return memory.first_index(); }
   Index last_index() override { return memory.last_index(); }
-  base::Result<Snapshot> snapshot() override { return history.back(); }
+  base::Result<Snapshot> snapshot() override { return newest; }
 };
 
 struct Node {
   Config config;
   std::unique_ptr<NodeStorage> storage;
   std::unique_ptr<RawNode> raw;
+  /// Where the application stands, received snapshots included.
+  SnapshotMetadata applied;
   std::deque<Message> append_work;
   std::deque<Message> apply_work;
 };
 
 bool is_local(const Message& m) { return m.from == m.to || is_local_target(m.from) || is_local_target(m.to); }
+
+/// Not every message to oneself is: a request may be forwarded back to its sender.
+bool acknowledges_own_disk(const Message& m) {
+  return is_local_target(m.from) || (m.from == m.to && (m.type == MessageType::kAppResp || m.type == MessageType::kVoteResp ||
+                                                        m.type == MessageType::kPreVoteResp));
+}
 
 class Interaction {
  public:
@@ -137,8 +146,12 @@ class Interaction {
     return number;
   }
   bool flag_of(std::string_view text) {
-    if (text != "true" && text != "false") fail(fmt::format("not a boolean: {}", text));
-    return text == "true";
+    for (const char* yes : {"true", "True", "TRUE", "t", "T", "1"})
+      if (text == yes) return true;
+    for (const char* no : {"false", "False", "FALSE", "f", "F", "0"})
+      if (text == no) return false;
+    fail("strconv.ParseBool: parsing " + quote(text) + ": invalid syntax");
+    return false;
   }
   Node* node(std::uint64_t id) {
     if (id != 0 && id <= nodes_.size()) return &nodes_[id - 1];
@@ -149,7 +162,7 @@ class Interaction {
   std::vector<std::uint64_t> ids(const Block& block) {
     std::vector<std::uint64_t> found;
     for (const Argument& argument : block.arguments) {
-      if (!argument.values.empty()) continue;
+      if (!argument.bare) continue;
       const std::uint64_t id = number_of(argument.key);
       if (!failed() && node(id)) found.push_back(id);
     }
@@ -213,6 +226,7 @@ class Interaction {
                   .check_quorum = false, .pre_vote = false};
     Snapshot snapshot;
     bool bootstrap = false;
+    // An option that is not known here is somebody else's, and left alone.
     for (const Argument& argument : block.arguments) {
       for (const std::string& text : argument.values) {
         if (argument.key == "voters") snapshot.metadata.conf_state.voters.push_back(number_of(text)), bootstrap = true;
@@ -233,9 +247,7 @@ class Interaction {
         else if (argument.key == "read-only") {
           if (text == "safe") config.read_only = ReadOnlyOption::kSafe;
           else if (text == "lease-based") config.read_only = ReadOnlyOption::kLeaseBased;
-          else fail(fmt::format("invalid read-only option \"{}\"", text));
-        } else {
-          fail(fmt::format("unknown option {}", argument.key));
+          else fail("invalid read-only option " + quote(text));
         }
       }
     }
@@ -246,7 +258,8 @@ class Interaction {
       Node added;
       added.storage = std::make_unique<NodeStorage>();
       if (bootstrap) check(added.storage->memory.apply_snapshot(snapshot));
-      added.storage->history.push_back(snapshot);
+      added.storage->newest = snapshot;
+      added.applied = snapshot.metadata;
       added.config = config;
       added.config.id = nodes_.size() + 1;
       added.config.seed = added.config.id;
@@ -269,8 +282,8 @@ class Interaction {
     node->append_work.clear();
     node->apply_work.clear();
     std::erase_if(messages_, [&](const Message& m) { return is_local(m) && (m.to == node->config.id || m.from == node->config.id); });
-    node->config.applied = node->storage->history.back().metadata.index;
-    node->storage->memory.set_conf_state(node->storage->history.back().metadata.conf_state);
+    node->config.applied = node->applied.index;
+    node->storage->memory.set_conf_state(node->applied.conf_state);
     start(*node);
   }
 
@@ -337,7 +350,8 @@ class Interaction {
     if (!parse_changes(block.input, change.changes, error)) fail(error);
     if (failed()) return;
     if (!v1) return check(node->raw->propose_conf_change(change));
-    if (change.changes.size() != 1 || change.transition != ConfChangeTransition::kAuto)
+    if (change.changes.empty()) return fail("v1 conf change needs an operation");
+    if (change.changes.size() > 1 || change.transition != ConfChangeTransition::kAuto)
       return fail("v1 conf change can only have one operation and no transition");
     check(node->raw->propose_conf_change(ConfChange{.type = change.changes[0].type, .node_id = change.changes[0].node_id}));
   }
@@ -381,7 +395,7 @@ class Interaction {
     if (!both) return;
     Node& from = *node(both->first);
     Message m{.type = MessageType::kSnap, .to = both->second, .from = both->first, .term = from.raw->term(),
-              .snapshot = std::make_shared<const Snapshot>(from.storage->history.back())};
+              .snapshot = std::make_shared<const Snapshot>(from.storage->newest)};
     output_.print(describe(m));
     messages_.push_back(std::move(m));
   }
@@ -415,7 +429,7 @@ class Interaction {
         if (recipient.drop) continue;
         Node* to = node(m.to);
         if (!to) return count;
-        const auto stepped = is_local(m) ? to->raw->step_local(std::move(m)) : to->raw->step(std::move(m));
+        const auto stepped = acknowledges_own_disk(m) ? to->raw->step_local(std::move(m)) : to->raw->step(std::move(m));
         if (!stepped) output_.print(stepped.error().code.message() + "\n");
       }
     }
@@ -426,7 +440,7 @@ class Interaction {
     std::optional<MessageType> type;
     std::vector<Recipient> recipients;
     for (const Argument& argument : block.arguments) {
-      if (argument.values.empty()) recipients.push_back({number_of(argument.key)});
+      if (argument.bare) recipients.push_back({number_of(argument.key)});
       for (const std::string& text : argument.values) {
         if (argument.key == "drop") {
           recipients.push_back({number_of(text), true});
@@ -507,36 +521,28 @@ class Interaction {
     if (!hard_state.empty()) memory.set_hard_state(hard_state);
     if (snapshot && !snapshot->empty()) {
       check(memory.apply_snapshot(*snapshot));
-      node.storage->history.push_back(*snapshot);
+      node.applied = snapshot->metadata;
     }
     check(memory.append(entries));
   }
 
   /// The application appends what it applies to its state.
   void apply(Node& node, const std::vector<Entry>& entries) {
+    Snapshot& newest = node.storage->newest;
     for (const Entry& entry : entries) {
-      Snapshot next = node.storage->history.back();
       base::Bytes update(entry.data.view());
-      if (entry.type == EntryType::kConfChange) {
-        const auto change = decode_conf_change(entry.data.view());
+      if (entry.type != EntryType::kNormal) {
+        const auto change = decode_conf_change(entry);
         if (!change) return fail(change.error().message());
         update = change->context;
-        take_conf_state(node.raw->apply_conf_change(*change), next);
-      } else if (entry.type == EntryType::kConfChangeV2) {
-        const auto change = decode_conf_change_v2(entry.data.view());
-        if (!change) return fail(change.error().message());
-        update = change->context;
-        take_conf_state(node.raw->apply_conf_change(*change), next);
+        auto state = node.raw->apply_conf_change(*change);
+        if (!state) return fail(state.error().message());
+        newest.metadata.conf_state = node.applied.conf_state = std::move(*state);
       }
-      next.data = base::SharedBytes(base::Bytes(next.data.view()) + update);
-      next.metadata.index = entry.index;
-      next.metadata.term = entry.term;
-      node.storage->history.push_back(std::move(next));
+      newest.data = base::SharedBytes(base::Bytes(newest.data.view()) + update);
+      newest.metadata.index = node.applied.index = entry.index;
+      newest.metadata.term = node.applied.term = entry.term;
     }
-  }
-  void take_conf_state(base::Result<ConfState> state, Snapshot& next) {
-    if (state) next.metadata.conf_state = std::move(*state);
-    else fail(state.error().message());
   }
 
   void stabilize(const Block& block) {

@@ -13,12 +13,16 @@
 namespace etcdpp::raft::transcript {
 namespace {
 
-Script script_for(const std::filesystem::path& file) {
-  // The nearest folder that names a kind.
+Script script_for(const std::filesystem::path& file, const std::vector<Block>& blocks) {
+  // The nearest folder that names a kind; elsewhere, what the commands are.
   for (auto folder = std::filesystem::absolute(file).lexically_normal().parent_path(); folder != folder.root_path(); folder = folder.parent_path()) {
     if (folder.filename() == "interaction") return interaction_script();
     if (folder.filename() == "quorum") return quorum_script();
     if (folder.filename() == "confchange") return confchange_script();
+  }
+  for (const Block& block : blocks) {
+    if (block.command == "committed" || block.command == "vote") return quorum_script();
+    if (block.command == "simple" || block.command == "enter-joint" || block.command == "leave-joint") return confchange_script();
   }
   return interaction_script();
 }
@@ -70,7 +74,7 @@ bool run(const std::string& file, bool ignore_logs) {
   }
   const std::string text{std::istreambuf_iterator<char>(in), {}};
   const std::vector<Block> blocks = parse(text);
-  const Script script = script_for(file);
+  const Script script = script_for(file, blocks);
   std::string differences;
   for (const Block& block : blocks) {
     const auto expected = lines_of(block.expected, ignore_logs);

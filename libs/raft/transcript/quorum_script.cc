@@ -54,6 +54,15 @@ bool parse_ids(const Argument* argument, std::vector<NodeId>& ids) {
   return true;
 }
 
+/// As the format prints it: the voters as a set, the values as the numbers they stand for.
+std::string mismatch(const IdSet& voters, const std::vector<std::string>& values, bool votes) {
+  std::vector<std::string> numbers;
+  for (const std::string& value : values) numbers.push_back(value == "_" ? "0" : votes ? (value == "y" ? "2" : "1") : value);
+  std::string set;
+  for (NodeId id : voters) set += fmt::format("{}{}:{{}}", set.empty() ? "" : " ", id);
+  return fmt::format("error: mismatched input (explicit or _) for voters map[{}]: [{}]", set, fmt::join(numbers, " "));
+}
+
 std::string run(const Block& block) {
   std::vector<NodeId> ids;
   std::vector<NodeId> outgoing;
@@ -71,7 +80,7 @@ std::string run(const Block& block) {
   const Argument* given = block.find(votes ? "votes" : "idx");
   const std::vector<std::string> values = given ? given->values : std::vector<std::string>{};
   if (values.size() != order.size())
-    return fmt::format("error: mismatched input (explicit or _) for voters [{}]: [{}]", fmt::join(order, " "), fmt::join(values, " "));
+    return mismatch(JointConfig{IdSet(ids), IdSet(outgoing)}.ids(), values, votes);
 
   const JointConfig config{IdSet(ids), IdSet(outgoing)};
   const JointConfig swapped{config.outgoing, config.incoming};

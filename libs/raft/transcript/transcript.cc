@@ -1,7 +1,9 @@
 #include "transcript.h"
 
+#include <cctype>
 #include <charconv>
-#include <sstream>
+
+#include <etcdpp/raft/describe.h>
 
 namespace etcdpp::raft::transcript {
 
@@ -44,7 +46,8 @@ void parse_command(std::string_view line, Block& block) {
     Argument argument;
     const std::size_t equals = words[i].find('=');
     argument.key = words[i].substr(0, equals);
-    if (equals != std::string::npos) {
+    argument.bare = equals == std::string::npos;
+    if (!argument.bare) {
       std::string_view value = std::string_view(words[i]).substr(equals + 1);
       if (value.starts_with('(') && value.ends_with(')')) {
         value = value.substr(1, value.size() - 2);
@@ -86,6 +89,8 @@ std::vector<Block> parse(std::string_view text) {
       command += lines[at++];
     }
     parse_command(command, block);
+    // Only groups what is between it and its "subtest end".
+    if (block.command == "subtest") continue;
     while (at < lines.size() && lines[at] != "----") block.input += lines[at++] + "\n";
     if (at < lines.size()) ++at;
     if (at < lines.size() && lines[at] == "----") {
@@ -103,19 +108,29 @@ std::vector<Block> parse(std::string_view text) {
 }
 
 bool parse_changes(std::string_view text, std::vector<ConfChangeSingle>& out, std::string& error) {
-  std::istringstream words{std::string(text)};
-  for (std::string word; words >> word;) {
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front()))) text.remove_prefix(1);
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.remove_suffix(1);
+  while (!text.empty()) {
+    const std::size_t space = text.find(' ');
+    const std::string token(text.substr(0, space));
+    text = space == std::string_view::npos ? std::string_view() : text.substr(space + 1);
+    if (token.size() < 2) {
+      error = "unknown token " + token;
+      return false;
+    }
     ConfChangeSingle change;
-    switch (word.front()) {
+    switch (token.front()) {
       case 'v': change.type = ConfChangeType::kAddNode; break;
       case 'l': change.type = ConfChangeType::kAddLearnerNode; break;
       case 'r': change.type = ConfChangeType::kRemoveNode; break;
       case 'u': change.type = ConfChangeType::kUpdateNode; break;
-      default: error = "unknown input: " + word; return false;
+      default: error = "unknown input: " + token; return false;
     }
-    const auto [end, code] = std::from_chars(word.data() + 1, word.data() + word.size(), change.node_id);
-    if (code != std::errc() || end != word.data() + word.size()) {
-      error = "unknown token " + word;
+    const char* const end = token.data() + token.size();
+    const auto [parsed, code] = std::from_chars(token.data() + 1, end, change.node_id);
+    if (code != std::errc() || parsed != end) {
+      error = "strconv.ParseUint: parsing " + quote(token.substr(1)) + ": " +
+              (code == std::errc::result_out_of_range ? "value out of range" : "invalid syntax");
       return false;
     }
     out.push_back(change);

@@ -12,6 +12,7 @@ namespace etcdpp::raft::transcript {
 /// "key", "key=value" or "key=(a,b)".
 struct Argument {
   std::string key;
+  bool bare = true;  ///< Without '='.
   std::vector<std::string> values;
 };
 
@@ -27,7 +28,7 @@ struct Block {
 };
 
 /// Reads datadriven's file format: blocks of a command line, input, "----" and output up to a blank line, or between
-/// doubled "----" lines; '#' begins a comment.
+/// doubled "----" lines; '#' begins a comment, a command goes on behind '\\' at a line's end, "subtest" lines only group.
 std::vector<Block> parse(std::string_view text);
 
 /// Runs a transcript of one kind; each call is one command and gives its output.
@@ -39,7 +40,7 @@ Script quorum_script();
 /// The conf changer.
 Script confchange_script();
 
-/// "v1 l2 r3 u4"; false when it is not that.
+/// "v1 l2 r3 u4"; false, with the format's error text, when it is not that.
 bool parse_changes(std::string_view text, std::vector<ConfChangeSingle>& out, std::string& error);
 
 }  // namespace etcdpp::raft::transcript

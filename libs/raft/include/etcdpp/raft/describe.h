@@ -25,7 +25,7 @@ std::string describe(const Ready& ready);
 /// "v1 l2 r3 u4".
 std::string describe(std::span<const ConfChangeSingle> changes);
 /// protobuf's text form, as it stands in log lines.
-std::string describe(const ConfChange& change);
 std::string describe(const ConfChangeV2& change);
+std::string text_form(const ConfState& state);
 
 }  // namespace etcdpp::raft

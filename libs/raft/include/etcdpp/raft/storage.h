@@ -36,7 +36,7 @@ class Storage {
   virtual base::Result<Snapshot> snapshot() = 0;
 };
 
-/// Bytes of an entry in raftpb's wire form; what size limits count.
+/// Bytes of an entry in raftpb's wire form as etcd 3.7 proposes it (a normal entry has no type); what size limits count.
 std::uint64_t encoded_size(const Entry& entry);
 std::uint64_t encoded_size(std::span<const Entry> entries);
 /// Bytes of payload alone; what the uncommitted and in-flight limits count.
