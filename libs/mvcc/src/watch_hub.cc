@@ -68,13 +68,13 @@ void WatchHub::reject(Stream& stream, std::string_view reason) { send_control(st
 
 void WatchHub::create(Stream& stream, const WatchCreate& request) {
   const KeyRange& range = request.range;
-  if (range.has_end() && range.end() <= range.begin()) return reject(stream, kEmptyRangeReason);
   if (request.start_revision < 0) return reject(stream, kCompactedReason);
+  if (range.has_end() && range.end() <= range.begin()) return reject(stream, kEmptyRangeReason);
   WatchId id = request.id;
   if (id == 0) {
-    while (stream.watchers.contains(stream.next_id)) ++stream.next_id;
+    while (stream.taken(stream.next_id)) ++stream.next_id;
     id = stream.next_id++;
-  } else if (stream.watchers.contains(id)) {
+  } else if (stream.taken(id)) {
     return reject(stream, kDuplicateReason);
   }
   if (watcher_count_ == 0) {
@@ -108,7 +108,10 @@ void WatchHub::create(Stream& stream, const WatchCreate& request) {
 
 void WatchHub::cancel(Stream& stream, WatchId id) {
   const auto at = stream.watchers.find(id);
-  if (at == stream.watchers.end()) return;
+  if (at == stream.watchers.end()) {
+    if (stream.ended.erase(id) != 0) send_control(stream, id, false, true);
+    return;
+  }
   remove(at->second);
   stream.watchers.erase(at);
   if (--watcher_count_ == 0) reader_.set_active(false);
@@ -221,11 +224,13 @@ void WatchHub::catch_up() {
   for (const auto& [stream, id] : compacted) {
     stream->sink.send({.watch_id = id, .revision = 0, .canceled = true, .compact_revision = compact_revision});
     stream->watchers.erase(id);
+    stream->ended.insert(id);
+    if (stream->ended.size() > Stream::kMaxEnded) stream->ended.erase(stream->ended.begin());
     if (--watcher_count_ == 0) reader_.set_active(false);
   }
   if (group.empty()) return;
 
-  log_.read(from, cursor_, options_.revisions_per_batch, options_.bytes_per_batch, batch_);
+  log_.read(from, cursor_, options_.revisions_per_round, options_.bytes_per_batch, batch_);
   if (batch_.first > from) {
     // The log does not reach back to some of them.
     from = cursor_;
@@ -239,7 +244,7 @@ void WatchHub::catch_up() {
       return true;
     });
     if (group.empty()) return;
-    log_.read(from, cursor_, options_.revisions_per_batch, options_.bytes_per_batch, batch_);
+    log_.read(from, cursor_, options_.revisions_per_round, options_.bytes_per_batch, batch_);
   }
   if (batch_.revisions.empty()) {
     // Trimmed between the two looks: next time they are found to be distant.
@@ -281,24 +286,35 @@ void WatchHub::on_history(HistoryBatch batch) {
 
 void WatchHub::feed(std::vector<Watcher*>& group, std::span<const RevisionEvents> revisions, std::int64_t covered_to,
                     std::int64_t header) {
-  WatcherSet set(random_.next());
-  for (Watcher* watcher : group) set.insert(watcher->range(), watcher);
-  match(set, revisions, true);
-  group_by_watcher();
-  for (Watcher* watcher : group) {
-    std::int64_t given_to = covered_to;
-    if (watcher->pass == pass_) {
-      const Touched& touched = touched_[watcher->slot];
-      if (!watcher->stream->sink.has_room()) {
-        // Filled by another watcher of the stream in this very round.
-        join_or_lag(*watcher);
-        continue;
-      }
-      deliver(touched, revisions, header);
-      if (touched.cut != 0) given_to = touched.cut - 1;
+  // Again for those whose response was full, from where it ended.
+  while (!group.empty()) {
+    WatcherSet set(random_.next());
+    std::int64_t from = covered_to;
+    for (Watcher* watcher : group) {
+      set.insert(watcher->range(), watcher);
+      from = std::min(from, watcher->next);
     }
-    watcher->next = std::max(watcher->next, given_to + 1);
-    join_or_lag(*watcher);
+    while (!revisions.empty() && revisions.front().revision() < from) revisions = revisions.subspan(1);
+    match(set, revisions, true);
+    group_by_watcher();
+    std::vector<Watcher*> full;
+    for (Watcher* watcher : group) {
+      std::int64_t given_to = covered_to;
+      if (watcher->pass == pass_) {
+        const Touched& touched = touched_[watcher->slot];
+        if (!watcher->stream->sink.has_room()) {
+          // Filled by another watcher of the stream in this very round.
+          join_or_lag(*watcher);
+          continue;
+        }
+        deliver(touched, revisions, header);
+        if (touched.cut != 0) given_to = touched.cut - 1;
+      }
+      watcher->next = std::max(watcher->next, given_to + 1);
+      if (watcher->next <= covered_to && watcher->stream->sink.has_room()) full.push_back(watcher);
+      else join_or_lag(*watcher);
+    }
+    group = std::move(full);
   }
 }
 

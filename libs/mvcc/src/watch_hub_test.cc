@@ -122,6 +122,21 @@ TEST_CASE("watch hub: start in the past, now, in the future, compacted") {
   CHECK(seen[0].created);
   CHECK((seen[1].canceled && seen[1].compact_revision == 5 && seen[1].revision == 0 && seen[1].reason.empty()));
   CHECK(h.hub.watchers() == 0);
+  // Its id is free when the client has canceled it as well.
+  const auto again = [&] {
+    h.hub.create(stream, {.id = seen[0].id == 0 ? 50 : seen[0].id, .range = KeyRange::single("k"), .start_revision = 4});
+    h.run();
+    return sink.take();
+  };
+  CHECK(again().size() == 2);
+  auto refused = again();
+  REQUIRE(refused.size() == 1);
+  CHECK((refused[0].created && refused[0].canceled && refused[0].id == kNoWatchId));
+  h.hub.cancel(stream, 50);
+  h.hub.cancel(stream, 50);
+  refused = sink.take();
+  REQUIRE(refused.size() == 1);
+  CHECK((refused[0].canceled && refused[0].id == 50 && refused[0].compact_revision == 0 && refused[0].revision == 9));
   seen = watch(5);
   REQUIRE(seen.size() == 2);
   CHECK(revisions(seen[1]) == Revisions{5, 6, 7, 8, 9});
@@ -368,6 +383,7 @@ struct Expectation {
   std::size_t taken = 0;  // of the events that it should get
   std::int64_t last = 0;
   bool over = false;
+  bool compacted = false;  // over, but not canceled by the client yet
 
   KeyRange range() const {
     return kind == 0 ? KeyRange::single(begin) : kind == 1 ? KeyRange::interval(begin, end) : KeyRange::from(begin);
@@ -392,6 +408,7 @@ TEST_CASE("watch hub: random watchers, writes, compactions and slow clients agre
     WatchHubOptions options;
     options.progress_interval = 5s;
     options.revisions_per_batch = 1 + random.below(8);
+    options.revisions_per_round = 1 + random.below(30);
     options.watchers_per_round = 1 + random.below(6);
     options.bytes_per_batch = 100 + random.below(2000);
     Hub h({.max_bytes = 400 + random.below(6000), .history_bytes = random.below(3000)}, options, seed);
@@ -420,9 +437,16 @@ TEST_CASE("watch hub: random watchers, writes, compactions and slow clients agre
           continue;
         }
         Expectation& watcher = client.watchers.at(response.id);
-        REQUIRE_FALSE(watcher.over);
+        if (watcher.over) {
+          // Ended by a compaction, and then by the client: once more, and nothing else.
+          REQUIRE(response.canceled);
+          REQUIRE(response.compact_revision == 0);
+          REQUIRE(std::exchange(watcher.compacted, false));
+          continue;
+        }
         if (response.canceled) {
           watcher.over = true;
+          watcher.compacted = response.compact_revision != 0;
           if (response.compact_revision != 0) {
             ++compactions_seen;
             REQUIRE(response.revision == 0);
@@ -506,6 +530,7 @@ TEST_CASE("watch hub: random watchers, writes, compactions and slow clients agre
           h.hub.cancel(*client.stream, at->first);
           check(client);
           REQUIRE(at->second.over);
+          REQUIRE_FALSE(at->second.compacted);
           break;
         }
         case 4: {

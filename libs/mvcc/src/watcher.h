@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 
 #include <etcdpp/mvcc/watch_hub.h>
 
@@ -70,6 +71,11 @@ class WatchHub::Stream {
 
   WatchSink& sink;
   std::map<WatchId, Watcher> watchers;
+  /// Of watchers that a compaction has ended and the client has not canceled since: still taken, as in etcd. The newest
+  /// kMaxEnded, so that a client which never cancels costs no more than that.
+  std::set<WatchId> ended;
+  static constexpr std::size_t kMaxEnded = 4096;
+  bool taken(WatchId id) const { return watchers.contains(id) || ended.contains(id); }
   WatchId next_id = 0;
   /// Lagging watchers that wait for room.
   WatcherList parked;

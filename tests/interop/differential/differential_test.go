@@ -30,10 +30,10 @@ type pair struct {
 	mismatches int
 }
 
-func newPair(t *testing.T, seed int64) *pair {
+func newPair(t *testing.T, seed int64, flags ...string) *pair {
 	p := &pair{t: t, seed: seed}
-	p.subject = harness.Start(t, harness.Subject(t), harness.Options{})
-	p.reference = harness.Start(t, harness.Reference(t), harness.Options{})
+	p.subject = harness.Start(t, harness.Subject(t), harness.Options{Flags: flags})
+	p.reference = harness.Start(t, harness.Reference(t), harness.Options{Flags: flags})
 	p.subject.AwaitVersions(t)
 	p.reference.AwaitVersions(t)
 	p.subjectConn, p.referenceConn = p.subject.Conn(t), p.reference.Conn(t)

@@ -11,7 +11,7 @@
 namespace etcdpp::mvcc {
 
 struct HistoryLimits {
-  std::size_t revisions = 1000;
+  std::size_t revisions = 4000;
   std::size_t bytes = 8 << 20;  ///< after at least one revision
 };
 

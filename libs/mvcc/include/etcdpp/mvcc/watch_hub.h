@@ -98,7 +98,8 @@ class WatchStore {
 
 struct WatchHubOptions {
   base::Duration progress_interval = std::chrono::minutes(10);
-  std::size_t revisions_per_batch = 1000;  ///< of a watcher that catches up
+  std::size_t revisions_per_batch = 1000;  ///< with events of a watcher that catches up, in one response
+  std::size_t revisions_per_round = 4000;  ///< of the log that are looked at for those that catch up together
   std::size_t watchers_per_round = 512;    ///< that catch up together
   std::size_t bytes_per_batch = 2 << 20;   ///< of one response, and of one slice of the log
 };
@@ -119,7 +120,7 @@ struct WatchHubOptions {
 /// Progress is answered with the cursor's revision and only when all events up to it were sent.
 /// etcd: server/storage/mvcc watchable_store and api/v3rpc watch. Differences: events of several revisions that are ready
 /// together come in one response; a response is cut at 2 MiB too; a watcher that lags past a compaction is canceled even if
-/// its missed batch is still in memory; a watcher canceled by compaction is forgotten at once.
+/// its missed batch is still in memory; of a watcher canceled by compaction only the id is kept until the client cancels it too.
 class WatchHub {
  public:
   class Stream;
@@ -138,7 +139,7 @@ class WatchHub {
   void create(Stream& stream, const WatchCreate& request);
   /// Answers created and canceled: for what the rpc layer refuses (no permission).
   void reject(Stream& stream, std::string_view reason);
-  /// Answers `canceled`; nothing for an unknown id.
+  /// Answers `canceled`, once more for a watcher that a compaction has ended; nothing for an unknown id.
   void cancel(Stream& stream, WatchId id);
   /// Answers with the id −1 if all watchers of the stream are synced and started; else nothing.
   void request_progress(Stream& stream);
