@@ -131,15 +131,25 @@ base::Result<> Disk::make_directories(const std::string& path, unsigned permissi
 
 base::Result<> Disk::remove(const std::string& path) {
   if (!path.ends_with("-lock")) ETCDPP_TRY(image_.remove(path));
-  if (is_database(path) || path.ends_with("-lock")) std::filesystem::remove(path);
+  if (is_database(path) || path.ends_with("-lock")) {
+    forget(path);
+    std::filesystem::remove(path);
+  }
   return {};
+}
+
+// The number of an inode that goes may come again, for something else.
+void Disk::forget(const std::string& path) {
+  struct stat st;
+  if (::stat(path.c_str(), &st) == 0) known_.erase(st.st_ino);
 }
 
 base::Result<> Disk::remove_tree(const std::string& path) { return image_.remove_tree(path); }
 
 base::Result<> Disk::rename(const std::string& from, const std::string& to) {
-  ETCDPP_TRY(image_.rename(from, to));
-  if (is_database(from)) std::filesystem::rename(from, to);
+  const bool lock = from.ends_with("-lock");
+  if (!lock) ETCDPP_TRY(image_.rename(from, to));
+  if (is_database(from) || lock) std::filesystem::rename(from, to);
   return {};
 }
 

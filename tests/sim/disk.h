@@ -81,6 +81,7 @@ class Disk final : public base::Env {
   friend class DatabaseFile;
   bool is_database(const std::string& path) const;
   void restore_real_file(const std::string& path);
+  void forget(const std::string& path);
 
   test::FaultEnv image_;
   const std::string directory_;

@@ -94,6 +94,7 @@ int main(int argc, char** argv) {
     sum.reads += outcome.reads;
     sum.lives += outcome.lives;
     sum.recoveries += outcome.recoveries;
+    sum.defragmentations += outcome.defragmentations;
     if (!outcome.violations.empty()) {
       ++found;
       std::printf("seed %llu:\n", static_cast<unsigned long long>(seed));
@@ -112,10 +113,10 @@ int main(int argc, char** argv) {
     }
   }
   const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-  std::printf("%llu seeds (%llu of them twice) in %.1f s: %llu lives, %llu starts checked, %llu writes (%llu answered), %llu reads, %llu calls to the disk; %llu with violations\n",
+  std::printf("%llu seeds (%llu of them twice) in %.1f s: %llu lives, %llu starts checked, %llu writes (%llu answered), %llu reads, %llu defragmentations, %llu calls to the disk; %llu with violations\n",
               static_cast<unsigned long long>(runs), static_cast<unsigned long long>(twice), took, static_cast<unsigned long long>(sum.lives),
               static_cast<unsigned long long>(sum.recoveries), static_cast<unsigned long long>(sum.writes),
-              static_cast<unsigned long long>(sum.acknowledged), static_cast<unsigned long long>(sum.reads),
+              static_cast<unsigned long long>(sum.acknowledged), static_cast<unsigned long long>(sum.reads), static_cast<unsigned long long>(sum.defragmentations),
               static_cast<unsigned long long>(sum.calls), static_cast<unsigned long long>(found));
   if (arguments.expect_violation) return found > 0 ? 0 : 1;
   return found == 0 && !unstable ? 0 : 1;

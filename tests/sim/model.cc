@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <etcdpp/base/crc32c.h>
 #include <etcdpp/lease/errc.h>
 #include <etcdpp/mvcc/errc.h>
 
@@ -77,6 +78,36 @@ std::vector<KeyValue> Model::range(std::string_view key, std::string_view range_
   return rows;
 }
 
+// etcd's rule, told from all that ever was: rows above `compacted` all count, of the others what stays visible at `revision`.
+std::optional<std::uint32_t> Model::hash(std::int64_t compacted, std::int64_t revision) const {
+  std::map<std::pair<std::int64_t, std::int64_t>, std::pair<std::string, std::string>> rows;
+  bool keeps_any = false;
+  for (const auto& [key, versions] : keys_) {
+    const Version* kept = nullptr;
+    for (const Version& version : versions)
+      if (version.revision <= revision) kept = &version;
+    if (!kept) continue;
+    keeps_any |= kept->key_value.has_value();
+    for (const Version& version : versions) {
+      if (version.revision > revision) break;
+      if (version.revision <= compacted && (&version != kept || !version.key_value)) continue;
+      std::string row;
+      for (const std::int64_t n : {version.revision, version.sub}) {
+        if (!row.empty()) row += '_';
+        for (int shift = 56; shift >= 0; shift -= 8) row += static_cast<char>(n >> shift);
+      }
+      KeyValue value;
+      if (version.key_value) value = *version.key_value;
+      else value.set_key(key), row += 't';
+      rows[{version.revision, version.sub}] = {std::move(row), value.SerializeAsString()};
+    }
+  }
+  if (!keeps_any) return std::nullopt;
+  std::uint32_t crc = base::crc32c(0, "key");
+  for (const auto& [place, row] : rows) crc = base::crc32c(base::crc32c(crc, row.first), row.second);
+  return crc;
+}
+
 std::error_code Model::check(const etcdserverpb::PutRequest& request) const {
   if ((request.ignore_value() || request.ignore_lease()) && !live(request.key())) return make_error_code(server::Errc::kKeyNotFound);
   if (request.lease() != 0 && !leases_.contains(request.lease())) return make_error_code(lease::Errc::kNotFound);
@@ -96,16 +127,14 @@ void Model::put(const etcdserverpb::PutRequest& request, Change& change, etcdser
   kv.set_lease(request.ignore_lease() && before ? before->lease() : request.lease());
   if (before && before->lease() != 0) leases_.at(before->lease()).keys.erase(request.key());
   if (kv.lease() != 0) leases_.at(kv.lease()).keys.insert(request.key());
-  change.changed = true;
-  keys_[request.key()].push_back({change.begin + 1, kv});
+  keys_[request.key()].push_back({change.begin + 1, kv, change.changes++});
   response.mutable_header()->set_revision(change.revision());
 }
 
 void Model::erase(const std::string& key, Change& change) {
   const KeyValue* before = live(key);
   if (const auto lease = leases_.find(before->lease()); lease != leases_.end()) lease->second.keys.erase(key);
-  change.changed = true;
-  keys_[key].push_back({change.begin + 1, std::nullopt});
+  keys_[key].push_back({change.begin + 1, std::nullopt, change.changes++});
 }
 
 void Model::erase(const etcdserverpb::DeleteRangeRequest& request, Change& change, etcdserverpb::DeleteRangeResponse& response) {

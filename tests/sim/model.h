@@ -36,6 +36,10 @@ class Model {
   /// The live keys of [key, range_end) (as in a request) at a revision; compaction is not considered.
   std::vector<mvccpb::KeyValue> range(std::string_view key, std::string_view range_end, std::int64_t at) const;
 
+  /// HashKV of `revision` behind a compaction to `compacted`, which is also what the job of a compaction from `compacted`
+  /// to `revision` hashes. None where no key is kept: then rows that a compaction has yet to delete count.
+  std::optional<std::uint32_t> hash(std::int64_t compacted, std::int64_t revision) const;
+
   struct Lease {
     std::int64_t ttl_seconds = 0;
     std::set<std::string> keys;
@@ -47,11 +51,12 @@ class Model {
   struct Version {
     std::int64_t revision;
     std::optional<mvccpb::KeyValue> key_value;
+    std::int64_t sub = 0;
   };
   struct Change {
     std::int64_t begin;
-    bool changed = false;
-    std::int64_t revision() const { return changed ? begin + 1 : begin; }
+    std::int64_t changes = 0;
+    std::int64_t revision() const { return changes > 0 ? begin + 1 : begin; }
   };
 
   template <typename Response>

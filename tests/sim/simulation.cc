@@ -128,6 +128,7 @@ bool Simulation::open() {
     return false;
   }
   member_ = std::move(*opened);
+  member_->commit_loop().set_copy_pace({.slice_bytes = tuning_.copy_bytes, .log_is_slow = {}});
   clients_.connect(*member_);
   next_tick_ = clock_.now() + kTick;
   return true;
@@ -149,6 +150,14 @@ void Simulation::advance(base::Duration by) {
   next_tick_ = std::max(next_tick_ + kTick, clock_.now());
   member_->tick();
   member_->apply_loop().post([this](server::ApplyLoop& loop) { observe_leases(loop.state().lessor); });
+}
+
+void Simulation::defragment() {
+  member_->backend().defragment([this](base::Result<backend::Defragmented> done) {
+    trace_.line(done ? fmt::format("generation {}: {} rows", done->generation, done->rows) : "defragmentation: " + done.error().message());
+    if (done) ++outcome_.defragmentations;
+    else if (!disk_.has_failed() && done.error().code != backend::Errc::kCancelled) violate("defragmentation failed: " + done.error().message());
+  });
 }
 
 void Simulation::observe_leases(const lease::Lessor& lessor) {
@@ -202,6 +211,8 @@ bool Simulation::step(const Life& life, bool asking) {
     case 5: clients_.ask(); break;
     case 6:
       advance(base::Duration(random_.below(static_cast<std::uint64_t>(life.longest_pause.count()))));
+      if (random_.one_in(tuning_.defragment_one_in)) defragment();
+      if (random_.one_in(200)) member_->backend().cancel_defragment();
       if (random_.one_in(50)) {
         // What is purged must have been seen.
         bool seen = false;
@@ -254,7 +265,7 @@ void Simulation::check() {
   if (!replay) return report("the log cannot be replayed: " + replay.error().message());
   check_acknowledged(*replay, history_, report);
   check_reads(*replay, history_, report);
-  check_hashes(*replay, history_, report);
+  check_hashes(*member_, *replay, history_, report);
   check_state(*member_, *replay, report);
   check_buckets(*member_, report);
   trace_.line(fmt::format("checked: index {}, revision {}, {} of {} writes answered, {} leases", log_.entries().size(),

@@ -43,6 +43,7 @@ class Simulation {
     std::uint64_t reads = 0;
     std::uint64_t lives = 0;
     std::uint64_t recoveries = 0;
+    std::uint64_t defragmentations = 0;
   };
 
   explicit Simulation(const Options& options);
@@ -63,6 +64,7 @@ class Simulation {
   void advance(base::Duration by);
   bool alive();
   void check();
+  void defragment();
   void observe_leases(const lease::Lessor& lessor);
   void violate(std::string what);
 

@@ -26,7 +26,9 @@ Tuning::Tuning(base::Random& random)
       segment_size(one_of<std::uint64_t>(random, {2'000, 10'000, 60'000, 1'000'000})),
       batch_interval(milliseconds(one_of<int>(random, {1, 20, 100}))),
       batch_limit(one_of<std::int64_t>(random, {1, 10, 10'000})),
-      compaction_batch_limit(one_of<std::int64_t>(random, {1, 7, 1'000})) {}
+      compaction_batch_limit(one_of<std::int64_t>(random, {1, 7, 1'000})),
+      defragment_one_in(one_of<std::uint64_t>(random, {5, 30, 300})),
+      copy_bytes(one_of<std::size_t>(random, {500, 5'000, 100'000})) {}
 
 Life::Life(base::Random& random, bool last) {
   end = last ? End::kStopped : one_of(random, {End::kPowerLost, End::kPowerLost, End::kPowerLost, End::kKilled, End::kStopped});

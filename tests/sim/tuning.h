@@ -25,6 +25,8 @@ struct Tuning {
   base::Duration batch_interval;
   std::int64_t batch_limit;
   std::int64_t compaction_batch_limit;
+  std::uint64_t defragment_one_in;  ///< Movements of the clock.
+  std::size_t copy_bytes;
 };
 
 /// How a member's life goes: how eager each loop is, and what ends it.

@@ -60,7 +60,7 @@ StoreRun::StoreRun(std::uint64_t seed, std::string directory) : random_(seed), d
   options_.member_id = 2;
   options_.batch_limit = one_of(random_, {20, 300, 10'000});
   options_.deletion_rows = one_of(random_, {10, 200, 1'000});
-  options_.copy_bytes = one_of(random_, {10'000, 100'000, 1 << 20});
+  copy_bytes_ = one_of(random_, {10'000, 100'000, 1 << 20});
   open();
 }
 
@@ -84,6 +84,7 @@ void StoreRun::open() {
   const std::uint64_t committed = backend_->opened().consistent_index;
   if (!fine(store_->restore(committed), "restore")) return;
   backend_->commit_loop().set_deletion_source(&store_->compaction());
+  backend_->commit_loop().set_copy_pace({.slice_bytes = copy_bytes_, .log_is_slow = {}});
   compaction_hashes_.clear();
   // What is in the database is not applied again; everything else is, with the same answers.
   if (!log_.empty() && committed + 1 < log_.front().index) return differ("the database has lost committed entries");

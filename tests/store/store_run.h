@@ -94,6 +94,7 @@ class StoreRun {
   Requests requests_;
   Model model_;
   backend::Options options_;
+  std::size_t copy_bytes_ = 0;
   std::unique_ptr<Leases> leases_;
   std::unique_ptr<backend::Backend> backend_;
   std::unique_ptr<mvcc::Store> store_;

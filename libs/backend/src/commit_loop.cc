@@ -186,7 +186,7 @@ base::Result<bool> CommitLoop::copy_step() {
     }
     copy_ = std::move(*begun);
   }
-  auto complete = copy_->step(*database);
+  auto complete = copy_->step(*database, pace_.slice_bytes);
   if (!complete) {
     // A damaged row of the database itself.
     if (complete.error().code == Errc::kCorrupt) return base::Error(std::move(complete.error()));
@@ -195,8 +195,7 @@ base::Result<bool> CommitLoop::copy_step() {
   }
   backend_.copied_bytes_.store(copy_->live_bytes(), std::memory_order_relaxed);
   if (!*complete) {
-    // The disk is the log's first.
-    copy_at_ = clock_.now() + (log_is_slow_ && log_is_slow_() ? options.longest_copy_pause : options.copy_pause);
+    copy_at_ = clock_.now() + (pace_.log_is_slow && pace_.log_is_slow() ? pace_.longest_pause : pace_.pause);
     return true;
   }
   if (auto renamed = copy_->rename(); !renamed) {

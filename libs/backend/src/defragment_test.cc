@@ -146,12 +146,11 @@ TEST_CASE("defragment: commits and deletions go on meanwhile and are in the copy
     TestDirectory directory;
     base::ManualClock clock;
     Options options = test_options(directory, clock);
-    options.copy_bytes = 3'000 + random.below(20'000);
     options.deletion_rows = 10 + random.below(50);
     auto backend = open_backend(options);
     ListedRows deletions;
     backend->commit_loop().set_deletion_source(&deletions);
-    backend->commit_loop().set_log_is_slow([&] { return random.one_in(3); });
+    backend->commit_loop().set_copy_pace({.slice_bytes = 3'000 + random.below(20'000), .log_is_slow = [&] { return random.one_in(3); }});
     std::map<std::string, std::string> rows, leases;
     std::uint64_t main = 0;
     const auto write_some = [&] {
@@ -222,8 +221,8 @@ TEST_CASE("defragment: without room the copy goes, the database stays and commit
   base::ManualClock clock;
   Options options = test_options(directory, clock);
   options.map_size = 4 << 20;
-  options.copy_bytes = 100'000;
   auto backend = open_backend(options);
+  backend->commit_loop().set_copy_pace({.slice_bytes = 100'000, .log_is_slow = {}});
   std::vector<bool> space;
   backend->commit_loop().set_listener({.on_commit = {}, .on_space = [&](bool has_space) { space.push_back(has_space); }});
   append(*backend, 1, 1000, 3500);

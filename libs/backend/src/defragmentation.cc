@@ -47,8 +47,8 @@ void Defragmentation::deleted(const std::vector<DeletionSlice::Marked>& rows) {
     if (row.key <= last_row_) deleted_.push_back(row);
 }
 
-base::Result<bool> Defragmentation::step(const Database& from) {
-  const std::size_t budget = options_.copy_bytes + std::exchange(grown_, 0);
+base::Result<bool> Defragmentation::step(const Database& from, std::size_t slice_bytes) {
+  const std::size_t budget = slice_bytes + std::exchange(grown_, 0);
   // Rows above half a page stand on pages of their own.
   ETCDPP_TRY(preallocation_->reserve(environment_->allocated_bytes() + 2 * budget + kSliceSlack));
   ETCDPP_ASSIGN(const ReadTransaction source, from.begin_read());

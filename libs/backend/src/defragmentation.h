@@ -34,7 +34,7 @@ class Defragmentation {
   /// What it has deleted.
   void deleted(const std::vector<DeletionSlice::Marked>& rows);
   /// Copies and syncs a slice; true: the copy is complete and durable under its own name, and equal to the last commit.
-  base::Result<bool> step(const Database& from);
+  base::Result<bool> step(const Database& from, std::size_t slice_bytes);
   /// Gives the copy the database's name; from then on it is what a start would open, sooner or later: next sync_name().
   base::Result<> rename();
   base::Result<> sync_name();

@@ -153,6 +153,11 @@ base::Result<> Member::assemble(Bootstrapped boot) {
   wal_loop_ = std::make_unique<WalLoop>(std::move(boot_.log), *raft_loop_, options_.clock);
   raft_loop_->connect(*wal_loop_, *apply_loop_);
   assemble_primary_lessor();
+  backend.commit_loop().set_copy_pace({.log_is_slow = [this, quickest = base::Duration::max()]() mutable {
+    const base::Duration now = wal_loop_->recent_sync();
+    quickest = std::min(quickest, now);
+    return now > 2 * quickest;
+  }});
 
   ETCDPP_ASSIGN(const base::Duration retention, config.parsed_auto_compaction_retention());
   if (retention > base::Duration{}) {

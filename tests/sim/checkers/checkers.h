@@ -24,8 +24,8 @@ void check_log(const DurableLog& log, const History& history, const Report& repo
 void check_acknowledged(const Replay& replay, const History& history, const Report& report);
 /// Every read was answered from one state of the model, not older than what had been answered before it began.
 void check_reads(const Replay& replay, const History& history, const Report& report);
-/// Equal revisions have equal hashes, whatever happened between.
-void check_hashes(const Replay& replay, const History& history, const Report& report);
+/// Every HashKV that was given and every compaction hash that is kept is the model's.
+void check_hashes(server::Member& member, const Replay& replay, const History& history, const Report& report);
 /// Keys, history, revisions, leases and what hangs on them are the model's.
 void check_state(server::Member& member, const Replay& replay, const Report& report);
 /// Rows of the small buckets that every member has, once anything was committed.

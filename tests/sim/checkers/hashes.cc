@@ -1,22 +1,25 @@
 #include <fmt/format.h>
 
-#include <map>
-#include <utility>
-
 #include "checkers.h"
 
 namespace etcdpp::sim {
 
-void check_hashes(const Replay& replay, const History& history, const Report& report) {
-  std::map<std::pair<std::int64_t, std::int64_t>, std::uint32_t> known;
-  for (const Hash& hash : history.hashes) {
-    // etcd's rule: while no key lives, rows that a compaction has yet to delete count.
-    if (replay.model.range("", std::string_view("\0", 1), hash.revision).empty()) continue;
-    const auto [first, added] = known.emplace(std::pair(hash.revision, hash.compact_revision), hash.hash);
-    if (!added && first->second != hash.hash)
-      report(fmt::format("hashes: revision {} behind {} hashed to {:08x} and to {:08x}", hash.revision, hash.compact_revision,
-                         first->second, hash.hash));
-  }
+namespace {
+
+void check_hash(const Model& model, std::string_view what, const Hash& hash, const Report& report) {
+  const auto wanted = model.hash(hash.compact_revision, hash.revision);
+  // etcd's rule: while no key lives, rows that a compaction has yet to delete count.
+  if (!wanted || *wanted == hash.hash) return;
+  report(fmt::format("hashes: {} of revision {} behind {} is {:08x}, the model's is {:08x}", what, hash.revision, hash.compact_revision,
+                     hash.hash, *wanted));
+}
+
+}  // namespace
+
+void check_hashes(server::Member& member, const Replay& replay, const History& history, const Report& report) {
+  for (const Hash& hash : history.hashes) check_hash(replay.model, "HashKV", hash, report);
+  for (const mvcc::KeyValueHash& stored : member.compaction_hashes().all())
+    check_hash(replay.model, "the stored compaction hash", {stored.revision, stored.compact_revision, stored.hash}, report);
 }
 
 }  // namespace etcdpp::sim

@@ -54,12 +54,6 @@ struct Options {
   base::Duration deletion_time = std::chrono::milliseconds(2);
   base::Duration deletion_pause = std::chrono::milliseconds(10);
 
-  /// A slice of a defragmentation: bytes copied and synced at once; the pause behind it, and the pause while the log says
-  /// that it is slow (CommitLoop::set_log_is_slow).
-  std::size_t copy_bytes = 1u << 20;
-  base::Duration copy_pause = std::chrono::milliseconds(2);
-  base::Duration longest_copy_pause = std::chrono::milliseconds(50);
-
   /// Address space, halved until it can be mapped; the bound of the file's size.
   std::uint64_t map_size = std::uint64_t{1} << 40;
   unsigned max_readers = 1024;
@@ -141,7 +135,7 @@ class Backend {
   void request_commit(CommitDone done);
 
   /// Copies the database row by row into a new file while it goes on serving, and puts that into its place: the next
-  /// generation. The commit loop does it, a slice between two commits (Options::copy_…); compaction goes on meanwhile.
+  /// generation. The commit loop does it, a slice between two commits (CopyPace); compaction goes on meanwhile.
   ///
   /// Any thread may ask. Asked while one is on its way: `done` is told of that one's end. Nothing of it is on a request's
   /// path, and a crash at any step leaves the old file or the new one, both whole. The switch is known to

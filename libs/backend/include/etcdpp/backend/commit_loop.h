@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 
+#include <etcdpp/backend/defragment.h>
 #include <etcdpp/backend/deletion_source.h>
 #include <etcdpp/base/clock.h>
 #include <etcdpp/base/result.h>
@@ -59,8 +60,7 @@ class CommitLoop {
   void set_listener(Listener listener) { listener_ = std::move(listener); }
   /// `source` outlives the loop; null: none.
   void set_deletion_source(DeletionSource* source) { deletions_ = source; }
-  /// Asked before each slice of a defragmentation: true makes it wait longer, because the log's fdatasync suffers.
-  void set_log_is_slow(std::function<bool()> ask) { log_is_slow_ = std::move(ask); }
+  void set_copy_pace(CopyPace pace) { pace_ = std::move(pace); }
 
   /// Commits at most one buffer, with one slice of deletions, and copies a slice of a defragmentation. True if there was
   /// something to do.
@@ -86,7 +86,7 @@ class CommitLoop {
   const base::Clock& clock_;
   Listener listener_;
   DeletionSource* deletions_ = nullptr;
-  std::function<bool()> log_is_slow_;
+  CopyPace pace_;
 
   // The loop's own.
   std::optional<base::Instant> retry_at_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 
@@ -21,6 +22,15 @@ struct Defragmented {
 struct DefragmentProgress {
   std::uint64_t copied_bytes = 0;  ///< Σ (key + value + 16) of the rows in the new file.
   std::uint64_t total_bytes = 0;   ///< The same of all rows (Sizes::live).
+};
+
+/// How a defragmentation shares the disk: bytes copied and synced at once, then a pause. The disk is the log's first.
+struct CopyPace {
+  std::size_t slice_bytes = 1u << 20;
+  base::Duration pause = std::chrono::milliseconds(2);
+  /// Asked behind each slice, in the commit loop's thread: whether the log's fdatasync suffers. Then the pause is the longest.
+  std::function<bool()> log_is_slow;
+  base::Duration longest_pause = std::chrono::milliseconds(50);
 };
 
 /// Called once, in the commit loop's thread, when the new generation is durable and in use, or with the reason why the
