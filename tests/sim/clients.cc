@@ -279,7 +279,7 @@ void Clients::continue_long_read(LongRead next) {
       ETCDPP_ASSIGN(const auto reader, mvcc::RangeReader::open(member_->views()));
       std::vector<mvcc::RangeRow> rows;
       ETCDPP_TRY(at.cursor.next(reader, at.rows_at_a_time, 100'000, rows));
-      for (const mvcc::RangeRow& row : rows) server::append_row(row, false, at.read.response);
+      for (const mvcc::RangeRow& row : rows) server::append_row(row, at.read.response);
       if (rows.empty() && !at.cursor.done()) return base::Error(mvcc::Errc::kRowMissing, "a slice without rows");
       return {};
     }();

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <deque>
 #include <functional>
 #include <vector>
 
@@ -7,28 +9,56 @@
 
 namespace etcdpp::server {
 
-/// Long reads (hashes, later exports), off the I/O threads. Threads: run() from any; step() from the `reader` thread.
-/// Bound: kMaxWaiting; beyond, run() refuses.
+/// Long reads (hashes, sorted lists, later exports), off the I/O threads: in slices and in turn, so that a short one does
+/// not wait for the end of a long one.
+///
+/// Threads: run() and run_in_slices() from any; step() from the `reader` thread. Bound: kMaxJobs; beyond, they refuse.
 class ReaderPool {
  public:
-  using Job = std::move_only_function<void()>;
+  /// True: call again, there is more to do.
+  using Slice = std::move_only_function<bool()>;
 
   /// False: too many wait already.
-  bool run(Job job) { return mailbox_.try_push(std::move(job)); }
+  bool run(std::move_only_function<void()> job) {
+    return run_in_slices([job = std::move(job)]() mutable {
+      job();
+      return false;
+    });
+  }
+  bool run_in_slices(Slice slice) {
+    if (jobs_.fetch_add(1, std::memory_order_relaxed) < kMaxJobs && mailbox_.try_push(std::move(slice))) return true;
+    jobs_.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+
+  /// One slice of the job whose turn it is; false if there is none.
   bool step() {
-    if (!mailbox_.take(taken_)) return false;
-    for (Job& job : taken_) job();
-    taken_.clear();
+    if (mailbox_.take(taken_))
+      for (Slice& slice : taken_) turn_.push_back(std::move(slice));
+    if (turn_.empty()) return false;
+    Slice slice = std::move(turn_.front());
+    turn_.pop_front();
+    if (slice()) turn_.push_back(std::move(slice));
+    else jobs_.fetch_sub(1, std::memory_order_relaxed);
     return true;
   }
   void wait() { mailbox_.wait(); }
   void stop() { mailbox_.close(); }
   bool stopped() const { return mailbox_.closed(); }
+  /// After the thread has ended: lets go of what was not done.
+  void drop() {
+    mailbox_.take(taken_);
+    taken_.clear();
+    turn_.clear();
+  }
 
  private:
-  static constexpr std::size_t kMaxWaiting = 1000;
-  base::Mailbox<Job> mailbox_{kMaxWaiting};
-  std::vector<Job> taken_;
+  static constexpr std::size_t kMaxJobs = 1000;
+  base::Mailbox<Slice> mailbox_{kMaxJobs};
+  std::atomic<std::size_t> jobs_{0};
+  // The reader thread's.
+  std::vector<Slice> taken_;
+  std::deque<Slice> turn_;
 };
 
 }  // namespace etcdpp::server

@@ -34,10 +34,14 @@ namespace {
 /// Time that open calls get to finish when the server stops.
 constexpr base::Duration kDrainTime = std::chrono::seconds(1);
 
+/// A client that takes nothing of what it has asked for is given up after this long; until then it may hold back a compaction.
+constexpr base::Duration kNoProgress = std::chrono::seconds(30);
+
 net::Limits limits_of(const config::Config& config) {
   net::Limits limits;
   limits.max_receive_message = config.max_request_bytes + 512 * 1024;
   limits.max_http1_body = limits.max_receive_message;
+  limits.write_timeout = kNoProgress;
   limits.max_concurrent_streams = config.max_concurrent_streams;
   limits.keepalive_min_time = config.grpc_keepalive_min_time;
   limits.keepalive_interval = config.grpc_keepalive_interval;
@@ -129,7 +133,7 @@ base::Result<> Server::Running::start(base::Env& env, const base::Clock& clock, 
 }
 
 void Server::Running::add_services(std::uint64_t seed) {
-  kv_ = std::make_unique<KvService>(*member_);
+  kv_ = std::make_unique<KvService>(*member_, readers_);
   lease_ = std::make_unique<LeaseService>(*member_);
   watch_ = std::make_unique<WatchService>(*member_, seed + 1);
   cluster_ = std::make_unique<ClusterService>(*member_);

@@ -135,6 +135,7 @@ void Threads::stop() {
   member_.commit_loop().stop();
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
+  readers_.drop();
   member_.close();
   // Answers of what close() applied, and of those whom member_.stop() told so.
   io_.run_remaining();

@@ -7,7 +7,7 @@
 #include "../apply/requests.h"
 #include "../errc.h"
 #include "../range_executor.h"
-#include "range_producer.h"
+#include "../range_selector.h"
 #include "range_stream.h"
 #include "validation.h"
 
@@ -37,22 +37,18 @@ void KvService::answer_range(net::GrpcCall& call, const etcdserverpb::RangeReque
   auto reader = mvcc::RangeReader::open(member_.views());
   if (!reader) return refuse(call, reader.error());
   member_.metrics().ranges.add();
-  if (is_plain(request) && !request.range_end().empty()) {
-    // Possibly long: its length is known from the index, its rows leave under flow control.
-    const bool streamed = RangeProducer::answer(member_, call, request, *reader, [this](std::int64_t revision, std::string& out) {
-      append_header(revision, out);
-    });
-    if (streamed) return;
-  }
+  if (RangeSelector::needed(request)) return answer_selected(shared_, call, request, *reader, header_writer());
+  if (is_plain(request) && !request.range_end().empty()) return answer_in_key_order(shared_, call, request, *reader, header_writer());
   const auto selection = select_range(*reader, request);
-  if (!selection) {
-    if (is_fatal(selection.error())) member_.failure().report("database cannot be read", selection.error());
-    return refuse(call, selection.error());
-  }
+  if (!selection) return refuse_range(member_, call, selection.error());
   std::string bytes;
   append_header(selection->current_revision, bytes);
   append_selection(*selection, bytes);
   call.reply(std::move(bytes));
+}
+
+HeaderWriter KvService::header_writer() const {
+  return [this](std::int64_t revision, std::string& out) { append_header(revision, out); };
 }
 
 void KvService::range_stream(net::CallRef call, std::string_view message) {
@@ -60,7 +56,7 @@ void KvService::range_stream(net::CallRef call, std::string_view message) {
   if (!parse_request(request, message, *call)) return;
   if (const auto checked = check_range_stream_request(request); !checked) return refuse(*call, checked.error());
   const auto start = [this, request](net::GrpcCall& ready) {
-    RangeStream::start(member_, ready, request, [this](std::int64_t revision, std::string& out) { append_header(revision, out); });
+    RangeStream::start(member_, ready, request, header_writer());
   };
   if (request.serializable()) return start(*call);
   when_linearizable(std::move(call), start);

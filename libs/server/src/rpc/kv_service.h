@@ -1,5 +1,6 @@
 #pragma once
 
+#include "range_answer.h"
 #include "service.h"
 
 namespace etcdpp::server {
@@ -7,7 +8,7 @@ namespace etcdpp::server {
 /// etcdserverpb.KV: hop 3 of a Put. Checks what can be checked before the log, proposes writes, answers reads from a View.
 class KvService : public Service {
  public:
-  explicit KvService(Member& member) : Service(member) {}
+  KvService(Member& member, ReaderPool& readers) : Service(member), shared_{member, readers} {}
   void add_to(net::GrpcServer& server);
 
  private:
@@ -20,6 +21,9 @@ class KvService : public Service {
 
   void answer_range(net::GrpcCall& call, const etcdserverpb::RangeRequest& request);
   void answer_txn(net::GrpcCall& call, const etcdserverpb::TxnRequest& request);
+  HeaderWriter header_writer() const;
+
+  RangeShared shared_;
 };
 
 }  // namespace etcdpp::server

@@ -149,25 +149,33 @@ void MaintenanceService::hash_kv(net::CallRef call, std::string_view message) {
   etcdserverpb::HashKVRequest request;
   if (!parse_request(request, message, *call)) return;
   net::GrpcCall& asked = *call;
-  const bool accepted = readers_.run([this, call = std::move(call), request]() mutable {
-    mvcc::HashKv hash(member_.views(), member_.compaction_hashes(), request.revision());
-    const base::Instant begin = member_.clock().now();
-    auto result = hash.run();
-    member_.metrics().hash_kv.observe(member_.clock().now() - begin);
-    const std::int64_t current = hash.current_revision();
-    net::Executor& home = call->executor();
-    home.post([this, call = std::move(call), result = std::move(result), current, request] {
-      if (!result) {
-        if (is_fatal(result.error())) member_.failure().report("database cannot be read", result.error());
-        return refuse(*call, result.error());
+  // Slices of one hash, each in its turn among other long reads.
+  struct Job {
+    mvcc::HashKv hash;
+    net::CallRef call;
+    base::Instant begin;
+    bool started = false;
+  };
+  auto job = std::make_shared<Job>(mvcc::HashKv(member_.views(), member_.compaction_hashes(), request.revision()), std::move(call),
+                                   member_.clock().now());
+  const bool accepted = readers_.run_in_slices([this, job] {
+    const auto over = std::exchange(job->started, true) ? job->hash.step() : job->hash.start();
+    if (over && !*over) return true;
+    member_.metrics().hash_kv.observe(member_.clock().now() - job->begin);
+    net::Executor& home = job->call->executor();
+    home.post([this, job, over] {
+      if (!over) {
+        if (is_fatal(over.error())) member_.failure().report("database cannot be read", over.error());
+        return refuse(*job->call, over.error());
       }
       etcdserverpb::HashKVResponse response;
-      *response.mutable_header() = header(current);
-      response.set_hash(result->hash);
-      response.set_compact_revision(result->compact_revision);
-      response.set_hash_revision(result->revision);
-      reply(*call, response);
+      *response.mutable_header() = header(job->hash.current_revision());
+      response.set_hash(job->hash.result().hash);
+      response.set_compact_revision(job->hash.result().compact_revision);
+      response.set_hash_revision(job->hash.result().revision);
+      reply(*job->call, response);
     });
+    return false;
   });
   if (!accepted) refuse(asked, base::Error(Errc::kTooManyRequests));
 }

@@ -1,17 +1,31 @@
 #include "range_stream.h"
 
 #include <algorithm>
+#include <limits>
 
-#include "../apply/requests.h"
 #include "../range_executor.h"
-#include "service.h"
+#include "row_producer.h"
 
 namespace etcdpp::server {
 
 namespace {
+
 constexpr std::int64_t kFirstChunkKeys = 10;
-constexpr std::size_t kSendLowWater = 256 * 1024;
-constexpr std::size_t kSendHighWater = 1024 * 1024;
+/// Chunks wait for the client up to this many bytes; the next is made when it has taken all.
+constexpr std::size_t kSendHighWater = 256 * 1024;
+/// Chunks below this are made in one piece.
+constexpr std::size_t kWorthProducing = 64 * 1024;
+/// Keys of the index that are looked at in one go.
+constexpr std::size_t kKeysPerSlice = 4'000;
+
+/// RangeStreamResponse.range_response of so many bytes.
+std::string frame(std::uint64_t range_bytes) {
+  std::string head("\x0a", 1);
+  for (; range_bytes >= 0x80; range_bytes >>= 7) head += static_cast<char>(range_bytes | 0x80);
+  head += static_cast<char>(range_bytes);
+  return head;
+}
+
 }  // namespace
 
 RangeStream::RangeStream(Member& member, net::GrpcCall& call, const etcdserverpb::RangeRequest& request, HeaderWriter header)
@@ -24,76 +38,99 @@ RangeStream::RangeStream(Member& member, net::GrpcCall& call, const etcdserverpb
       chunk_keys_(request.limit() > 0 ? std::min(kFirstChunkKeys, request.limit()) : kFirstChunkKeys) {}
 
 void RangeStream::start(Member& member, net::GrpcCall& call, const etcdserverpb::RangeRequest& request, HeaderWriter header) {
-  std::shared_ptr<RangeStream> stream(new RangeStream(member, call, request, std::move(header)));
+  const Self self(new RangeStream(member, call, request, std::move(header)));
   // The call keeps the stream, and the stream the call, until one of them ends it.
-  call.set_on_writable(kSendLowWater, [stream] { stream->pump(); });
-  call.set_on_cancelled([stream](net::CancelReason) { stream->call_.reset(); });
-  stream->pump();
+  call.set_on_writable(0, [self] {
+    self->producing_ = false;
+    pump(self);
+  });
+  call.set_on_cancelled([self](net::CancelReason) { self->call_.reset(); });
+  pump(self);
 }
 
-void RangeStream::pump() {
-  while (call_ && !call_->done() && call_->pending_send_bytes() < kSendHighWater)
-    if (!send_chunk()) call_.reset();
+void RangeStream::end(const base::Error& error) {
+  refuse_range(member_, *call_, error);
+  call_.reset();
 }
 
-bool RangeStream::send_chunk() {
-  auto reader = mvcc::RangeReader::open(member_.views());
-  base::Result<RangeSelection> selection = base::Error(std::make_error_code(std::errc::io_error));
-  if (reader) {
-    etcdserverpb::RangeRequest chunk;
-    chunk.set_key(next_key_);
-    chunk.set_range_end(request_.range_end());
-    chunk.set_revision(revision_);
-    chunk.set_count_only(request_.count_only());
-    chunk.set_keys_only(request_.keys_only());
-    // As etcd: a negative limit means everything in one chunk.
-    const std::int64_t left = request_.limit() > 0 ? std::min(chunk_keys_, request_.limit() - sent_) : chunk_keys_;
-    chunk.set_limit(request_.limit() < 0 ? 0 : left);
-    selection = select_range(*reader, chunk);
-    member_.metrics().ranges.add();
-  } else {
-    selection = reader.error();
-  }
-  if (!selection) {
-    if (is_fatal(selection.error())) member_.failure().report("database cannot be read", selection.error());
-    call_->finish(status_of(selection.error()));
-    return false;
-  }
+void RangeStream::pump(const Self& self) {
+  while (self->call_ && !self->call_->done() && !self->measuring_ && !self->producing_ &&
+         self->call_->pending_send_bytes() < kSendHighWater)
+    if (const auto begun = self->begin_chunk(self); !begun) self->end(begun.error());
+  if (self->call_ && self->call_->done()) self->call_.reset();
+}
+
+base::Result<> RangeStream::begin_chunk(const Self& self) {
+  ETCDPP_ASSIGN(mvcc::RangeReader reader, mvcc::RangeReader::open(member_.views()));
+  mvcc::RangeOptions options;
+  options.revision = revision_;
+  options.count_only = request_.count_only();
+  options.keys_only = request_.keys_only();
+  // As etcd: a negative limit means everything in one chunk.
+  options.limit = request_.limit() > 0 ? std::min(chunk_keys_, request_.limit() - sent_) : request_.limit() < 0 ? 0 : chunk_keys_;
+  mvcc::RangeCursor cursor(mvcc::KeyRange::of(next_key_, request_.range_end()), options, mvcc::RangeCursor::Hold::kPin);
+  ETCDPP_TRY(cursor.start(member_.views(), reader));
+  member_.metrics().ranges.add();
+  ETCDPP_ASSIGN(const bool measured, cursor.measure(reader, kKeysPerSlice));
+  if (measured) return send_chunk(self, std::move(cursor), reader);
+  measuring_ = true;
+  measure(self, std::move(cursor));
+  return {};
+}
+
+void RangeStream::measure(const Self& self, mvcc::RangeCursor cursor) {
+  self->call_->executor().post([self, cursor = std::move(cursor)]() mutable {
+    if (!self->call_ || self->call_->done()) return self->call_.reset();
+    const auto reader = mvcc::RangeReader::open(self->member_.views());
+    const auto measured = reader ? cursor.measure(*reader, kKeysPerSlice) : base::Result<bool>(reader.error());
+    if (!measured) return self->end(measured.error());
+    if (!*measured) return measure(self, std::move(cursor));
+    self->measuring_ = false;
+    if (const auto sent = self->send_chunk(self, std::move(cursor), *reader); !sent) return self->end(sent.error());
+    pump(self);
+  });
+}
+
+void RangeStream::set_next(base::BytesView last_key) {
+  next_key_ = last_key;
+  next_key_ += '\0';
+}
+
+base::Result<> RangeStream::send_chunk(const Self& self, mvcc::RangeCursor cursor, const mvcc::RangeReader& reader) {
+  const mvcc::RangeAnswer answer = cursor.answer();
   if (sent_ == 0) {
-    header_revision_ = selection->current_revision;
-    if (revision_ == 0) revision_ = selection->current_revision;
+    header_revision_ = answer.current_revision;
+    if (revision_ == 0) revision_ = answer.current_revision;
   }
-  const auto got = static_cast<std::int64_t>(selection->rows.size());
-  const std::int64_t total = sent_ + selection->count;
-  sent_ += got;
-  const bool limited = request_.limit() > 0 && sent_ >= request_.limit();
-  const bool last = request_.count_only() || !selection->more || limited;
+  const std::int64_t total = sent_ + answer.count;
+  sent_ += cursor.rows_left();
+  const bool last = request_.count_only() || !answer.more || (request_.limit() > 0 && sent_ >= request_.limit());
 
-  std::string range;
-  if (last) header_(header_revision_, range);
-  for (const mvcc::RangeRow& row : selection->rows) append_row(row, selection->strip_values, range);
-  if (last) append_range_end(!request_.count_only() && selection->more, total, range);
-  std::string message("\x0a", 1);  // RangeStreamResponse.range_response
-  for (std::size_t n = range.size();;) {
-    if (n < 0x80) {
-      message += static_cast<char>(n);
-      break;
-    }
-    message += static_cast<char>(n | 0x80);
-    n >>= 7;
+  std::string head, tail;
+  if (last) {
+    header_(header_revision_, head);
+    append_range_end(!request_.count_only() && answer.more, total, tail);
   }
-  message += range;
-  if (!selection->rows.empty()) {
-    next_key_ = selection->rows.back().state.key;
-    next_key_ += '\0';
-  }
-  const std::uint64_t size = range.size();
+  const std::uint64_t size = head.size() + static_cast<std::uint64_t>(cursor.total_bytes()) + tail.size();
   const std::uint64_t most = member_.config().max_request_bytes;
   if (size < most / 2) chunk_keys_ *= 2;
   else if (size > 2 * most) chunk_keys_ = std::max<std::int64_t>(1, chunk_keys_ / 2);
-  call_->send_message(std::move(message));
+
+  std::string message = frame(size) + head;
+  if (size < kWorthProducing) {
+    std::vector<mvcc::RangeRow> rows;
+    ETCDPP_TRY(cursor.next(reader, std::numeric_limits<std::size_t>::max(), std::numeric_limits<std::size_t>::max(), rows));
+    for (const mvcc::RangeRow& row : rows) append_row(row, message);
+    if (!rows.empty()) set_next(rows.back().state.key);
+    call_->send_message(std::move(message) + tail);
+  } else {
+    const std::uint64_t length = size + message.size() - head.size();
+    producing_ = true;
+    call_->send_large(length, std::make_unique<CursorProducer>(member_, std::move(cursor), std::move(message), std::move(tail),
+                                                               [self](base::BytesView last_key) { self->set_next(last_key); }));
+  }
   if (last) call_->finish(net::StatusCode::kOk);
-  return !last;
+  return {};
 }
 
 }  // namespace etcdpp::server

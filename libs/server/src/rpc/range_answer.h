@@ -1,0 +1,43 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <etcdpp/mvcc/range_reader.h>
+#include <etcdpp/net/grpc_call.h>
+
+#include <etcdserverpb/rpc.pb.h>
+
+#include "../member.h"
+#include "../reader_pool.h"
+#include "../selection_budget.h"
+
+namespace etcdpp::server {
+
+/// Puts a response header for a revision at the end of a message's bytes.
+using HeaderWriter = std::function<void(std::int64_t revision, std::string& out)>;
+
+/// What the answers of all ranges share. Outlives them.
+struct RangeShared {
+  Member& member;
+  ReaderPool& readers;
+  /// Of what sorted and filtered answers keep, 32 bytes a key.
+  SelectionBudget budget{64u << 20};
+};
+
+/// Answers a unary Range in key order: one key, a page, or a list of any length. A small answer leaves at once; the length
+/// of a larger one is taken from the index, in slices if need be, and its rows are read as the client takes them, at a
+/// pinned revision. Memory does not grow with the list. In the call's thread.
+void answer_in_key_order(RangeShared& shared, net::GrpcCall& call, const etcdserverpb::RangeRequest& request, mvcc::RangeReader& reader,
+                         const HeaderWriter& header);
+
+/// Answers a unary Range that is filtered by revisions or ordered otherwise (RangeSelector). A small one at once; else the
+/// `reader` thread chooses and arranges its rows in slices, and they are sent as above. In the call's thread.
+void answer_selected(RangeShared& shared, net::GrpcCall& call, const etcdserverpb::RangeRequest& request, mvcc::RangeReader& reader,
+                     const HeaderWriter& header);
+
+/// Refuses a range that failed; a database that cannot be read ends the member.
+void refuse_range(Member& member, net::GrpcCall& call, const base::Error& error);
+
+}  // namespace etcdpp::server
