@@ -39,7 +39,7 @@ std::string read_file(const std::string& path) {
 
 }  // namespace
 
-TEST_CASE("salvage: a sound file gives exactly its rows; each page lost in turn costs no more than its own") {
+TEST_CASE("salvage: a sound file gives exactly its rows, each page lost in turn costs no more than its own") {
   TestDirectory directory;
   Found all;
   {
