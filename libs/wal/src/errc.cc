@@ -29,6 +29,8 @@ class Category final : public std::error_category {
       case Errc::kEmptySnapshot: return "snap: empty snapshot";
       case Errc::kSnapshotCrcMismatch: return "snap: crc mismatch";
       case Errc::kNoSnapshot: return "snap: no available snapshot";
+      case Errc::kBadFilter: return "no such filter";
+      case Errc::kTargetExists: return "is there already and not an empty directory";
     }
     return "wal: unknown error";
   }

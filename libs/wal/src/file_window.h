@@ -9,14 +9,16 @@
 namespace etcdpp::wal {
 
 /// Views into a file that is read forward, a quarter of a megabyte at a time or as much as one view needs. One owner.
-class FileWindow {
+/// `Source` is anything with size() and read_at() of base::File.
+template <typename Source>
+class Window {
  public:
-  /// Looks into another file, which outlives the window or the next call.
-  base::Result<> attach(base::File& file) {
-    file_ = &file;
+  /// Looks into another file, which outlives the window or the next call; or again into the same one, as it is now.
+  base::Result<> attach(Source& source) {
+    source_ = &source;
     bytes_.clear();
     offset_ = 0;
-    ETCDPP_ASSIGN(size_, file.size());
+    ETCDPP_ASSIGN(size_, source.size());
     return {};
   }
   /// As of attach(): a live log's file does not grow under its reader.
@@ -28,7 +30,7 @@ class FileWindow {
     if (length == 0) return base::BytesView();
     if (offset < offset_ || offset + length > offset_ + bytes_.size()) {
       bytes_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(std::max(length, kSize), size_ - offset)));
-      ETCDPP_ASSIGN(const std::size_t got, file_->read_at(offset, bytes_.data(), bytes_.size()));
+      ETCDPP_ASSIGN(const std::size_t got, source_->read_at(offset, bytes_.data(), bytes_.size()));
       bytes_.resize(got);
       offset_ = offset;
     }
@@ -37,10 +39,12 @@ class FileWindow {
 
  private:
   static constexpr std::size_t kSize = 256 * 1024;
-  base::File* file_ = nullptr;
+  Source* source_ = nullptr;
   std::uint64_t size_ = 0;
   std::uint64_t offset_ = 0;
   base::Bytes bytes_;
 };
+
+using FileWindow = Window<base::File>;
 
 }  // namespace etcdpp::wal

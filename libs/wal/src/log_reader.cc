@@ -45,6 +45,14 @@ base::Result<std::vector<OpenSegment>> open_segments(base::Env& env, const std::
   return segments;
 }
 
+base::Error with_advice(base::Error error, const std::string& directory) {
+  if (error.code.category() != make_error_code(Errc::kExists).category() || error.code == Errc::kLocked) return error;
+  error.context += "; to see what is there, run: waldump --verify " + directory;
+  if (error.code == Errc::kLogEndsEarly) error.context += "; to start without what is missing, give --force-truncate-wal";
+  else if (error.code != Errc::kFileNotFound) error.context += " (and waldump --salvage to save what can be read)";
+  return error;
+}
+
 std::string LogReader::position() const {
   if (current_ >= segments_.size()) return "at the end";
   return "in file '" + segments_[current_].file->path() + "' at position: " + std::to_string(offset_);
@@ -72,6 +80,8 @@ base::Result<bool> LogReader::next(Item& item) {
     const auto [length, padding] = decode_length_word(word);
     if (length + padding + offset_ > window_.size())
       return base::Error(Errc::kUnexpectedEof, "a frame of " + std::to_string(length) + " bytes reaches beyond the file, " + position());
+    if (length > kMaxRecordSize)
+      return base::Error(Errc::kBadRecord, "a frame of " + std::to_string(length) + " bytes, more than any record has, " + position());
     const std::size_t body_size = static_cast<std::size_t>(length) + padding;
     ETCDPP_ASSIGN(const base::BytesView body, window_.view(offset_ + kLengthWordSize, body_size));
     if (body.size() < body_size) return base::Error(Errc::kUnexpectedEof, position());

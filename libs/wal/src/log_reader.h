@@ -28,6 +28,9 @@ base::Result<std::vector<std::string>> segments_from(base::Env& env, const std::
 base::Result<std::vector<OpenSegment>> open_segments(base::Env& env, const std::string& directory,
                                                      const std::vector<std::string>& names, base::OpenMode mode);
 
+/// A refusal with the command that shows more. Errors that say nothing about the log's content stay as they are.
+base::Error with_advice(base::Error error, const std::string& directory);
+
 /// Reads records of consecutive segments and decides where the log ends, exactly as etcd does (docs/formats/wal.md):
 /// a zero length word ends a segment; a frame that is cut short, or broken with a whole sector of zeros in the last
 /// segment, is what a crash leaves (kUnexpectedEof); anything else that is broken is damage (kCrcMismatch, kBadRecord).

@@ -53,6 +53,14 @@ std::optional<SnapshotMarker> decode_marker(base::BytesView bytes) {
   return marker;
 }
 
+std::uint64_t entry_index(base::BytesView bytes) {
+  std::uint64_t index = 0;
+  proto::WireReader reader(bytes);
+  while (reader.next())
+    if (reader.number() == 3 && reader.is_varint()) index = reader.varint();
+  return index;
+}
+
 base::Result<> Replay::add(const LogReader::Item& item) {
   const auto where = [&] { return "in file '" + item.segment->file->path() + "' at position: " + std::to_string(item.offset); };
   switch (static_cast<RecordType>(item.record.type)) {
@@ -95,21 +103,26 @@ base::Result<> Replay::add(const LogReader::Item& item) {
                                                           std::to_string(start_.term) + ", " + where());
         start_found = true;
       }
-      markers.push_back(std::move(*marker));
+      if (marker->index <= end_index() || is_sole_voter(*marker, result.metadata)) marked_ = std::max(marked_, marker->index);
       return {};
     }
   }
   return base::Error(Errc::kBadRecord, "unexpected block type " + std::to_string(item.record.type) + " " + where());
 }
 
+bool is_sole_voter(const SnapshotMarker& marker, const Metadata& owner) {
+  return marker.conf_state && marker.conf_state->voters == std::vector<raft::NodeId>{owner.node_id} && marker.conf_state->voters_outgoing.empty();
+}
+
 base::Result<> Replay::check_end(std::uint64_t consistent_index, const std::string& where) const {
   const auto missing = [&](std::uint64_t index, const char* what) {
     return base::Error(Errc::kLogEndsEarly, "the log ends at index " + std::to_string(end_index()) + " (" + where + "), but " +
                                                 what + " is " + std::to_string(index) +
-                                                "; look with waldump, restore the missing segments or remove this member");
+                                                "; restore the log from a backup of the same moment, or remove this member and add it anew");
   };
   if (result.hard_state.commit > end_index()) return missing(result.hard_state.commit, "its last hard state's commit");
   if (consistent_index > end_index()) return missing(consistent_index, "the database's consistent index");
+  if (marked_ > end_index()) return missing(marked_, "a snapshot marker's index");
   return {};
 }
 

@@ -13,6 +13,11 @@ std::optional<Metadata> decode_metadata(base::BytesView bytes);
 base::Bytes encode_marker(const SnapshotMarker& marker);
 std::optional<SnapshotMarker> decode_marker(base::BytesView bytes);
 
+/// Whether the log's owner votes alone at this marker.
+bool is_sole_voter(const SnapshotMarker& marker, const Metadata& owner);
+/// Of an entry record's data; 0 if it cannot be read.
+std::uint64_t entry_index(base::BytesView bytes);
+
 /// What a log's records mean, record by record: the state of a reader that starts behind one marker.
 class Replay {
  public:
@@ -29,10 +34,11 @@ class Replay {
   base::Bytes metadata;  ///< as it is in the log
   bool start_found = false;
   std::uint64_t newest_index = 0;
-  std::vector<SnapshotMarker> markers;
 
  private:
   const SnapshotMarker start_;
+  /// Highest marker that the log's entries reached, or must have reached: a sole voter receives no snapshots.
+  std::uint64_t marked_ = 0;
 };
 
 }  // namespace etcdpp::wal

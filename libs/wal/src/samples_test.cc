@@ -263,7 +263,7 @@ TEST_CASE("samples: the dump's verdict names each damage and its byte") {
     if (!sample) return;
     std::string out;
     const std::vector<std::string> paths = {sample.wal()};
-    const auto ending = wal::dump(base::posix_env(), paths, {}, [&](base::BytesView piece) {
+    const auto ending = wal::dump(base::posix_env(), paths, {}, {}, [&](base::BytesView piece) {
       out += piece;
       return true;
     });

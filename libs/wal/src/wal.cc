@@ -11,8 +11,8 @@
 #include <etcdpp/base/failpoint.h>
 #include <etcdpp/proto/raft_codec.h>
 
-#include "log_reader.h"
 #include "page_writer.h"
+#include "paths.h"
 #include "replay.h"
 
 namespace etcdpp::wal {
@@ -22,19 +22,6 @@ namespace {
 constexpr base::Duration kSlowSync = std::chrono::seconds(1);
 // A large entry's frame is built apart; the room is given back when it was larger than this.
 constexpr std::size_t kScratchKept = 1 << 20;
-
-std::string parent_of(const std::string& path) {
-  const std::size_t end = path.find_last_not_of('/');
-  const std::size_t slash = path.find_last_of('/', end);
-  if (slash == std::string::npos) return ".";
-  const std::size_t last = path.find_last_not_of('/', slash);
-  return last == std::string::npos ? "/" : path.substr(0, last + 1);
-}
-
-std::string without_trailing_slash(std::string path) {
-  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
-  return path;
-}
 
 // "20060102.150405.000000", in UTC.
 std::string timestamp(const base::Clock* clock) {
@@ -96,75 +83,6 @@ base::Result<std::unique_ptr<Wal>> Wal::create(base::Env& env, const std::string
   wal->preallocator_ = std::make_unique<Preallocator>(env, directory, wal->options_.segment_size);
   wal->options_.logger->info("created a new WAL segment", {{"path", directory + "/" + wal->tail_name()}});
   return wal;
-}
-
-base::Result<Wal::Opened> Wal::open(base::Env& env, const std::string& path, const SnapshotMarker& start,
-                                    OpenOptions open_options, Options options) {
-  const std::string directory = without_trailing_slash(path);
-  auto opened = open_once(env, directory, start, open_options, options);
-  if (opened || opened.error().code != Errc::kUnexpectedEof || !open_options.repair_torn_tail) return opened;
-  options.logger->warn("a torn WAL tail, as a crash leaves it, is repaired", {{"error", opened.error().message()}});
-  ETCDPP_TRY(repair(env, directory, *options.logger));
-  opened = open_once(env, directory, start, open_options, options);
-  if (opened) opened->read.repaired = true;
-  return opened;
-}
-
-base::Result<Wal::Opened> Wal::open_once(base::Env& env, const std::string& directory, const SnapshotMarker& start,
-                                         const OpenOptions& open_options, const Options& options) {
-  ETCDPP_ASSIGN(const std::vector<std::string> names, segments_from(env, directory, start.index));
-  ETCDPP_ASSIGN(std::vector<OpenSegment> segments, open_segments(env, directory, names, base::OpenMode::kReadWrite));
-  base::File& tail = *segments.back().file;
-  // Pages that a process before us wrote and never synced are dirty, and stay; those of a failed sync are clean, and must
-  // not be believed.
-  ETCDPP_TRY(tail.drop_cache());
-
-  LogReader reader(segments);
-  Replay replay(start);
-  for (LogReader::Item item;;) {
-    auto next = reader.next(item);
-    if (!next) {
-      // Before anything is cut off: what the torn frame hides may be more than a crash can take.
-      if (next.error().code == Errc::kUnexpectedEof && !open_options.force)
-        ETCDPP_TRY(replay.check_end(open_options.consistent_index, reader.position()));
-      return next.error();
-    }
-    if (!*next) break;
-    ETCDPP_TRY(replay.add(item));
-  }
-  if (replay.metadata.empty()) return base::Error(Errc::kMetadataMissing, directory);
-  if (auto checked = replay.check_end(open_options.consistent_index, reader.position()); !checked) {
-    if (!open_options.force) return checked.error();
-    options.logger->warn("synced data is missing; opened all the same because that was forced", {{"error", checked.error().message()}});
-  }
-  if (!replay.start_found) {
-    options.logger->warn("the WAL's segments do not repeat the snapshot marker that reading starts from",
-                         {{"snapshot-index", start.index}, {"snapshot-term", start.term}});
-  }
-
-  // Whatever lies behind the end must never be read as records: zeros up to the old length.
-  const std::uint64_t end = reader.last_valid_offset();
-  ETCDPP_ASSIGN(const std::uint64_t size, tail.size());
-  ETCDPP_TRY(tail.truncate(end));
-  ETCDPP_TRY(tail.allocate(size));
-  // What was read may have been in memory only; raft will promise it again.
-  if (!options.unsafe_no_fsync) ETCDPP_TRY(tail.sync_data());
-  ETCDPP_TRY(env.sync_directory(directory));
-  ETCDPP_TRY(env.sync_directory(parent_of(directory)));
-
-  Opened opened;
-  opened.wal.reset(new Wal(env, directory, options));
-  Wal& wal = *opened.wal;
-  for (OpenSegment& segment : segments)
-    wal.held_.push_back({segment.id.sequence, segment.id.index, std::move(segment.name), std::move(segment.file)});
-  wal.metadata_ = std::move(replay.metadata);
-  wal.crc_ = reader.crc();
-  wal.newest_index_ = replay.newest_index;
-  wal.last_state_ = replay.result.hard_state;
-  wal.writer_ = std::make_unique<PageWriter>(*wal.held_.back().file, end, wal.options_.on_write);
-  wal.preallocator_ = std::make_unique<Preallocator>(env, directory, wal.options_.segment_size);
-  opened.read = std::move(replay.result);
-  return opened;
 }
 
 base::Result<> Wal::append_record(RecordType type, base::BytesView head, base::BytesView payload) {

@@ -5,6 +5,7 @@
 #include <etcdpp/proto/raft_codec.h>
 #include <etcdpp/wal/wal.h>
 
+#include "copy_file.h"
 #include "log_reader.h"
 #include "replay.h"
 
@@ -26,6 +27,57 @@ base::Result<> replay_tolerantly(const std::vector<OpenSegment>& segments, Repla
   }
 }
 
+base::Result<Metadata> find_metadata(base::Env& env, const std::string& directory) {
+  ETCDPP_ASSIGN(std::vector<std::string> names, list_segments(env, directory));
+  names.resize(1);
+  ETCDPP_ASSIGN(const std::vector<OpenSegment> segments, open_segments(env, directory, names, base::OpenMode::kReadOnly));
+  LogReader reader(segments);
+  const std::string nowhere = ", before its first entry";
+  // Behind the checksum record, at the head of every segment.
+  for (int records = 0; records < 2; ++records) {
+    LogReader::Item item;
+    const auto more = reader.next(item);
+    if (!more) return base::Error(more.error().code, more.error().context + nowhere);
+    if (!*more) break;
+    if (item.record.type != static_cast<std::int64_t>(RecordType::kMetadata)) continue;
+    const auto metadata = decode_metadata(item.record.data);
+    if (!metadata) return base::Error(Errc::kBadRecord, "metadata " + reader.position() + nowhere);
+    return *metadata;
+  }
+  return base::Error(Errc::kMetadataMissing, "the log ends " + reader.position() + nowhere);
+}
+
+base::Result<std::vector<SnapshotMarker>> find_markers(base::Env& env, const std::string& directory) {
+  ETCDPP_ASSIGN(const std::vector<std::string> names, list_segments(env, directory));
+  ETCDPP_ASSIGN(const std::vector<OpenSegment> segments, open_segments(env, directory, names, base::OpenMode::kReadOnly));
+  LogReader reader(segments);
+  std::vector<SnapshotMarker> markers;
+  std::uint64_t commit = 0;
+  std::uint64_t index = 0;
+  const auto behind = [&] { return ", behind entry " + std::to_string(index); };
+  for (LogReader::Item item;;) {
+    auto next = reader.next(item);
+    if (!next && next.error().code != Errc::kUnexpectedEof) return base::Error(next.error().code, next.error().context + behind());
+    if (!next || !*next) break;
+    if (item.record.type == static_cast<std::int64_t>(RecordType::kSnapshot)) {
+      auto marker = decode_marker(item.record.data);
+      if (!marker) return base::Error(Errc::kBadRecord, "snapshot marker " + reader.position() + behind());
+      markers.push_back(std::move(*marker));
+    } else if (item.record.type == static_cast<std::int64_t>(RecordType::kState)) {
+      auto state = proto::decode_hard_state(item.record.data);
+      if (!state) return base::Error(Errc::kBadRecord, "hard state " + reader.position() + behind());
+      commit = state->commit;
+    } else if (item.record.type == static_cast<std::int64_t>(RecordType::kEntry)) {
+      index = entry_index(item.record.data);
+    }
+  }
+  // A marker above the commit index: the crash came between a received snapshot's marker and its hard state.
+  std::erase_if(markers, [&](const SnapshotMarker& marker) { return marker.index > commit; });
+  return markers;
+}
+
+}  // namespace
+
 base::Result<> copy_file(base::Env& env, base::File& from, const std::string& to) {
   ETCDPP_ASSIGN(const auto copy, env.open(to, base::OpenMode::kCreateTruncate, 0600));
   base::Bytes buffer(1 << 20, '\0');
@@ -42,53 +94,20 @@ base::Result<> copy_file(base::Env& env, base::File& from, const std::string& to
   return copy->sync_all();
 }
 
-}  // namespace
-
 bool exists(base::Env& env, const std::string& directory) {
   const auto names = env.list(directory);
   return names && std::any_of(names->begin(), names->end(), [](const std::string& name) { return name.ends_with(".wal"); });
 }
 
 base::Result<Metadata> read_metadata(base::Env& env, const std::string& directory) {
-  ETCDPP_ASSIGN(std::vector<std::string> names, list_segments(env, directory));
-  names.resize(1);
-  ETCDPP_ASSIGN(const std::vector<OpenSegment> segments, open_segments(env, directory, names, base::OpenMode::kReadOnly));
-  LogReader reader(segments);
-  // Behind the checksum record, at the head of every segment.
-  for (int records = 0; records < 2; ++records) {
-    LogReader::Item item;
-    ETCDPP_ASSIGN(const bool more, reader.next(item));
-    if (!more) break;
-    if (item.record.type != static_cast<std::int64_t>(RecordType::kMetadata)) continue;
-    const auto metadata = decode_metadata(item.record.data);
-    if (!metadata) return base::Error(Errc::kBadRecord, "metadata " + reader.position());
-    return *metadata;
-  }
-  return base::Error(Errc::kMetadataMissing, directory + "/" + names.front());
+  auto metadata = find_metadata(env, directory);
+  if (!metadata) return with_advice(metadata.error(), directory);
+  return metadata;
 }
 
 base::Result<std::vector<SnapshotMarker>> valid_snapshots(base::Env& env, const std::string& directory) {
-  ETCDPP_ASSIGN(const std::vector<std::string> names, list_segments(env, directory));
-  ETCDPP_ASSIGN(const std::vector<OpenSegment> segments, open_segments(env, directory, names, base::OpenMode::kReadOnly));
-  LogReader reader(segments);
-  std::vector<SnapshotMarker> markers;
-  std::uint64_t commit = 0;
-  for (LogReader::Item item;;) {
-    auto next = reader.next(item);
-    if (!next && next.error().code != Errc::kUnexpectedEof) return next.error();
-    if (!next || !*next) break;
-    if (item.record.type == static_cast<std::int64_t>(RecordType::kSnapshot)) {
-      auto marker = decode_marker(item.record.data);
-      if (!marker) return base::Error(Errc::kBadRecord, "snapshot marker " + reader.position());
-      markers.push_back(std::move(*marker));
-    } else if (item.record.type == static_cast<std::int64_t>(RecordType::kState)) {
-      auto state = proto::decode_hard_state(item.record.data);
-      if (!state) return base::Error(Errc::kBadRecord, "hard state " + reader.position());
-      commit = state->commit;
-    }
-  }
-  // A marker above the commit index: the crash came between a received snapshot's marker and its hard state.
-  std::erase_if(markers, [&](const SnapshotMarker& marker) { return marker.index > commit; });
+  auto markers = find_markers(env, directory);
+  if (!markers) return with_advice(markers.error(), directory);
   return markers;
 }
 

@@ -329,7 +329,9 @@ TEST_CASE("wal: a log that ends below what was synced is refused, and says where
   CHECK(error.message().find("ends at index 2") != std::string::npos);
   CHECK(error.message().find("position: " + std::to_string(end)) != std::string::npos);
   CHECK(error.message().find(kFirst) != std::string::npos);
-  CHECK(Wal::open(env, kDir, {}, {.consistent_index = 3, .force = true}).has_value());
+  CHECK(error.message().find("consistent index is 3") != std::string::npos);
+  CHECK(error.message().find("waldump --verify " + kDir) != std::string::npos);
+  CHECK(error.message().find("--force-truncate-wal") != std::string::npos);
   CHECK(Wal::open(env, kDir, {}, {.consistent_index = 2}).has_value());
 
   // A zero length word in the middle hides synced entries; etcd loses them in silence.
@@ -351,6 +353,67 @@ TEST_CASE("wal: a log that ends below what was synced is refused, and says where
   bytes.replace(end, state.size(), state);
   bytes.replace(end + state.size(), 8, 8, '\0');
   env.plant(kDir + "/" + kFirst, bytes);
+  CHECK(refused(env).code == Errc::kLogEndsEarly);
+  CHECK(refused(env).message().find("ends at index 2") != std::string::npos);
+  // Forced, the commit index is what the log has.
+  {
+    auto forced = Wal::open(env, kDir, {}, {.consistent_index = 1, .force = true});
+    REQUIRE_MESSAGE(forced, forced.error().message());
+    CHECK(forced->read.hard_state.commit == 2);
+    CHECK(!forced->read.restarted_from);
+  }
+  CHECK(open(env).read.hard_state.commit == 2);
+}
+
+TEST_CASE("wal: forced, a log that lost synced data begins anew where the database stands") {
+  FaultEnv env;
+  auto log = create(env);
+  REQUIRE(log->save({1, 7, 2}, std::vector<raft::Entry>{entry(1, 1, "a"), entry(2, 1, "b")}));
+  const std::uint64_t end = log->tail_offset();
+  REQUIRE(log->save({2, 7, 5}, std::vector<raft::Entry>{entry(3, 2, "c"), entry(4, 2, "d"), entry(5, 2, "e")}));
+  log.reset();
+  std::string bytes = env.contents(kDir + "/" + kFirst);
+  bytes.replace(end, 8, 8, '\0');
+  env.plant(kDir + "/" + kFirst, bytes);
+  const wal::OpenOptions force{.consistent_index = 5, .force = true, .consistent_term = 2, .conf_state = {{kOwner.node_id}, {}, {}, {}, false}};
+  {
+    auto forced = Wal::open(env, kDir, {}, force);
+    REQUIRE_MESSAGE(forced, forced.error().message());
+    REQUIRE(forced->read.restarted_from);
+    CHECK(forced->read.restarted_from->index == 5);
+    CHECK(forced->read.entries.empty());
+    CHECK(forced->read.hard_state == raft::HardState{2, 0, 5});
+    REQUIRE(forced->wal->save({2, 7, 5}, std::vector<raft::Entry>{entry(6, 2, "f")}));
+  }
+  // What was hidden is kept, and the log is sound from now on.
+  CHECK(env.contents(kDir + "/" + kFirst + ".broken") == bytes);
+  const auto again = open(env, {}, {.consistent_index = 6});
+  CHECK(again.read.entries.size() == 1);
+  CHECK(again.read.entries.front().index == 6);
+  CHECK(!again.read.restarted_from);
+}
+
+TEST_CASE("wal: a snapshot marker above the log's end is refused where no crash explains it") {
+  // A follower's: the crash came between a received snapshot's marker and its hard state.
+  for (const bool alone : {false, true}) {
+    FaultEnv env;
+    auto log = create(env);
+    REQUIRE(log->save({1, 7, 1}, std::vector<raft::Entry>{entry(1, 1, "a"), entry(2, 1, "b")}));
+    REQUIRE(log->save_snapshot({8, 1, raft::ConfState{alone ? std::vector<raft::NodeId>{kOwner.node_id} : std::vector<raft::NodeId>{1, kOwner.node_id}, {}, {}, {}, false}}));
+    log.reset();
+    auto opened = Wal::open(env, kDir, {});
+    CHECK(opened.has_value() == !alone);
+    if (opened) continue;
+    CHECK(opened.error().code == Errc::kLogEndsEarly);
+    CHECK(opened.error().message().find("a snapshot marker's index is 8") != std::string::npos);
+  }
+  // One that was taken of entries which are gone.
+  FaultEnv env;
+  auto log = create(env);
+  REQUIRE(log->save({1, 7, 1}, std::vector<raft::Entry>{entry(1, 1, "a"), entry(2, 1, "b"), entry(3, 1, "c")}));
+  REQUIRE(log->save_snapshot({3, 1, raft::ConfState{{1, 2}, {}, {}, {}, false}}));
+  REQUIRE(log->save({2, 7, 1}, std::vector<raft::Entry>{entry(2, 2, "d")}));
+  log.reset();
   CHECK(refused(env).code == Errc::kLogEndsEarly);
 }
 

@@ -45,6 +45,10 @@ enum class Errc {
   kSnapshotCrcMismatch,
   /// No .snap file could be read.
   kNoSnapshot,
+  /// A filter asks for what no record has.
+  kBadFilter,
+  /// A log cannot be written where it should: something is there.
+  kTargetExists,
 };
 
 std::error_code make_error_code(Errc);

@@ -22,6 +22,8 @@ namespace etcdpp::wal {
 inline constexpr std::size_t kLengthWordSize = 8;
 inline constexpr std::size_t kSectorSize = 512;
 inline constexpr std::uint64_t kSegmentSize = 64'000'000;
+/// No record is larger; a length word that says so is damaged. (etcd has no limit but the file's size; its requests end far below.)
+inline constexpr std::uint64_t kMaxRecordSize = std::uint64_t{1} << 30;
 
 enum class RecordType : std::int64_t { kMetadata = 1, kEntry = 2, kState = 3, kCrc = 4, kSnapshot = 5 };
 

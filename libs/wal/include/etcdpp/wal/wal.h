@@ -57,8 +57,11 @@ struct OpenOptions {
   std::uint64_t consistent_index = 0;
   /// A torn tail, as a crash leaves it, is cut off and a copy of the segment kept as `.broken`.
   bool repair_torn_tail = true;
-  /// The operator asked for it: a log that has lost synced data is opened all the same.
+  /// `--force-truncate-wal`: a log that has lost synced data is opened all the same, with warnings and a `.broken` copy of its
+  /// tail. Where the database is ahead of it, it begins anew at the database's index, behind a marker made of what follows.
   bool force = false;
+  std::uint64_t consistent_term = 0;
+  raft::ConfState conf_state = {};
 };
 
 /// What a log held when it was read.
@@ -69,6 +72,8 @@ struct ReadResult {
   std::vector<raft::Entry> entries;
   /// A torn tail was cut off.
   bool repaired = false;
+  /// It was forced, and the log begins anew behind this marker: entries and start are no longer those that were asked for.
+  std::optional<SnapshotMarker> restarted_from;
 };
 
 /// The write-ahead log: entries, hard states and snapshot markers in segments of 64 MB, in etcd's format to the byte.
@@ -149,6 +154,7 @@ class Wal {
   static base::Result<Opened> open_once(base::Env& env, const std::string& directory, const SnapshotMarker& start,
                                         const OpenOptions& open_options, const Options& options);
 
+  base::Result<> go_on_without(const OpenOptions& open_options, std::uint64_t end_index, ReadResult& read);
   base::Result<> append_record(RecordType type, base::BytesView head, base::BytesView payload);
   base::Result<> append_entry(const raft::Entry& entry);
   base::Result<> append_hard_state(const raft::HardState& hard_state);
@@ -193,6 +199,17 @@ base::Result<std::vector<SnapshotMarker>> valid_snapshots(base::Env& env, const 
 
 /// Reads everything behind `start` without locks and without changing anything; a torn tail is tolerated.
 base::Result<ReadResult> read_all(base::Env& env, const std::string& directory, const SnapshotMarker& start);
+
+/// An etcd minor release: {3, 5}.
+struct EtcdRelease {
+  unsigned major = 3;
+  unsigned minor = 0;
+  friend auto operator<=>(const EtcdRelease&, const EtcdRelease&) = default;
+};
+
+/// The oldest etcd that knows every request above index `behind` (the newest snapshot's): the storage version cannot go lower.
+/// Reads without locks, also while the log is written; an entry that was written over counts too, as in etcd.
+base::Result<EtcdRelease> minimal_version(base::Env& env, const std::string& directory, std::uint64_t behind);
 
 /// Cuts a torn tail off the last segment, keeping a copy as `<segment>.broken`; true when there was one. Damage that no
 /// crash explains is an error and changes nothing.

@@ -30,7 +30,7 @@ struct Dumped {
 Dumped dump(FaultEnv& env, const DumpOptions& options = {}, const std::string& path = "/d") {
   std::string text;
   const std::vector<std::string> paths = {path};
-  const auto ending = wal::dump(env, paths, options, [&](base::BytesView piece) {
+  const auto ending = wal::dump(env, paths, options, {}, [&](base::BytesView piece) {
     text += piece;
     return true;
   });
@@ -93,7 +93,7 @@ TEST_CASE("dump: requests in words, nothing for a terminal to obey, no secrets")
   make_log(env, some_entries());
   for (const bool json : {false, true}) {
     for (const bool hex : {false, true}) {
-      const Dumped dumped = dump(env, {.hex = hex, .full = true, .json = json});
+      const Dumped dumped = dump(env, {.style = {.json = json, .full = true}, .hex = hex});
       CHECK(dumped.ending == Ending::kIntact);
       CHECK(has(dumped.text, "ConfChangeAddNode"));
       CHECK(has(dumped.text, "e860b7bb8b36dbde"));
@@ -120,7 +120,7 @@ TEST_CASE("dump: requests in words, nothing for a terminal to obey, no secrets")
 TEST_CASE("dump: one JSON object a line, the verdict last") {
   FaultEnv env;
   make_log(env, some_entries());
-  const std::string text = dump(env, {.json = true}).text;
+  const std::string text = dump(env, {.style = {.json = true}}).text;
   std::vector<nlohmann::json> lines;
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t end = text.find('\n', at);
@@ -135,15 +135,13 @@ TEST_CASE("dump: one JSON object a line, the verdict last") {
   CHECK(lines.back()["last-index"] == 7);
 }
 
-TEST_CASE("dump: the last few, the verdict alone, frames alone") {
+TEST_CASE("dump: the last few, frames alone") {
   FaultEnv env;
   make_log(env, some_entries());
   const std::string last = dump(env, {.last = 2}).text;
   CHECK(has(last, "index=7"));
   CHECK(!has(last, "index=6"));
   CHECK(has(last, "segment " + kFirst));
-  const std::string verdict = dump(env, {.verdict_only = true}).text;
-  CHECK(std::count(verdict.begin(), verdict.end(), '\n') == 2);
   const std::string frames = dump(env, {.frames_only = true}).text;
   CHECK(has(frames, "entry"));
   CHECK(!has(frames, "kind="));
@@ -156,7 +154,7 @@ TEST_CASE("dump: a reader that leaves ends it quietly") {
   make_log(env, entries);
   int pieces = 0;
   const std::vector<std::string> paths = {"/d", "/d", "/d"};
-  const auto ending = wal::dump(env, paths, {}, [&](base::BytesView) { return ++pieces < 2; });
+  const auto ending = wal::dump(env, paths, {}, {}, [&](base::BytesView) { return ++pieces < 2; });
   CHECK(ending.has_value());
   CHECK(pieces == 2);
 }
@@ -180,13 +178,13 @@ TEST_CASE("dump: paths are data directories, log directories or segments, what c
   REQUIRE(env.remove(kDir + "/" + names[2]));
   CHECK(dump(env).ending == Ending::kDamaged);
   const std::vector<std::string> absent = {"/nowhere"};
-  CHECK(!wal::dump(env, absent, {}, [](base::BytesView) { return true; }));
+  CHECK(!wal::dump(env, absent, {}, {}, [](base::BytesView) { return true; }));
   REQUIRE(env.make_directories("/e"));
   const std::vector<std::string> no_log = {"/e"};
-  CHECK(wal::dump(env, no_log, {}, [](base::BytesView) { return true; }).error().code == wal::Errc::kFileNotFound);
+  CHECK(wal::dump(env, no_log, {}, {}, [](base::BytesView) { return true; }).error().code == wal::Errc::kFileNotFound);
 }
 
-TEST_CASE("dump: at every cut and every flipped byte the verdict is what opening says") {
+TEST_CASE("dump: at every cut and every flipped byte the verdict is what opening does") {
   FaultEnv env;
   auto entries = some_entries();
   entries.resize(5);
@@ -195,19 +193,22 @@ TEST_CASE("dump: at every cut and every flipped byte the verdict is what opening
   const std::string intact = whole.substr(0, whole.find_last_not_of('\0') + 1 + 256);
   const auto judge = [&](const std::string& bytes) {
     env.plant(kFirst, bytes);
-    const Dumped dumped = dump(env, {.hex = true});
+    const Dumped dumped = dump(env, {.hex = true, .show_damaged = true});
     CHECK(!has(dumped.text, "hunter2"));
-    const auto strict = Wal::open(env, kDir, {}, {.repair_torn_tail = false});
-    if (strict) {
-      CHECK((dumped.ending == Ending::kIntact || dumped.ending == Ending::kHiddenData));
-    } else if (strict.error().code == wal::Errc::kUnexpectedEof) {
-      CHECK(dumped.ending == Ending::kTornTail);
-    } else if (strict.error().code == wal::Errc::kMetadataMissing) {
-      CHECK((dumped.ending == Ending::kIntact || dumped.ending == Ending::kHiddenData));
-    } else if (strict.error().code == wal::Errc::kLogEndsEarly) {
-      CHECK(dumped.ending != Ending::kIntact);
-    } else {
+    CHECK(!has(dumped.text, base::hex(base::BytesView("nter2"))));
+    const auto opened = Wal::open(env, kDir, {});
+    if (!opened) {
       CHECK(dumped.ending == Ending::kDamaged);
+      // A refused log is left as it was found, and the refusal names the place and what to run.
+      CHECK(env.contents(kFirst) == bytes);
+      CHECK(has(opened.error().message(), "waldump --verify " + kDir));
+      CHECK(has(opened.error().message(), kDir));
+    } else if (opened->read.repaired) {
+      CHECK(dumped.ending == Ending::kTornTail);
+      CHECK(has(dumped.text.substr(dumped.text.find("verdict: ")), "at byte " + std::to_string(env.contents(kFirst).size()) + " of"));
+      CHECK(env.contents(kFirst + ".broken") == bytes);
+    } else {
+      CHECK((dumped.ending == Ending::kIntact || dumped.ending == Ending::kHiddenData || dumped.ending == Ending::kContradiction));
     }
     return dumped.ending;
   };
@@ -217,8 +218,9 @@ TEST_CASE("dump: at every cut and every flipped byte the verdict is what opening
     ++endings[judge(intact.substr(0, length))];
   }
   CHECK(endings[Ending::kTornTail] > 400);
+  CHECK(endings[Ending::kDamaged] > 10);
   for (std::size_t at = 0; at < intact.size(); ++at) {
-    for (const unsigned flip : {0x01u, 0x40u, 0xffu}) {
+    for (const unsigned flip : {0x01u, 0x40u, 0x80u, 0xffu}) {
       CAPTURE(at);
       CAPTURE(flip);
       std::string damaged = intact;
@@ -246,4 +248,17 @@ TEST_CASE("dump: damaged frames are told from their sound neighbours, and their 
   CHECK(!has(dumped.text, base::hex(base::BytesView("nter"))));
   CHECK(has(dumped.text, "withheld"));
   CHECK(has(dump(env, {.show_damaged = true}).text, "index=5"));
+  CHECK(!has(dump(env, {.hex = true, .show_damaged = true}).text, base::hex(base::BytesView("nter"))));
+}
+
+TEST_CASE("dump: what a damaged frame says is shown when asked for, unless it might be a request of auth") {
+  FaultEnv env;
+  auto entries = some_entries();
+  make_log(env, entries);
+  std::string bytes = env.contents(kFirst);
+  const std::size_t at = bytes.find("quote");
+  bytes[at] = 'Q';
+  env.plant(kFirst, bytes);
+  CHECK(!has(dump(env).text, "Quote"));
+  CHECK(has(dump(env, {.show_damaged = true}).text, "Quote"));
 }
