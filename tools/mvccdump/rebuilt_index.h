@@ -3,10 +3,9 @@
 #include <cstdint>
 #include <set>
 
-#include <etcdpp/backend/database_file.h>
 #include <etcdpp/mvcc/tree_index.h>
 
-#include "dump.h"
+#include "key_rows.h"
 
 namespace etcdpp::mvccdump {
 
@@ -15,13 +14,10 @@ struct RebuiltIndex {
   mvcc::TreeIndex index;
   std::set<base::Bytes> keys;
   std::int64_t revision = 1;
-  std::int64_t compact_revision = -1;
-  std::int64_t scheduled_compact_revision = -1;
-  std::int64_t finished_compact_revision = -1;
-  Findings findings;
+  CompactionMarks marks;
 };
 
-/// Rows that are wrong are counted and left out.
-base::Result<RebuiltIndex> rebuild_index(backend::DatabaseFile& database);
+/// Rows that are wrong are counted in the context and left out.
+base::Result<RebuiltIndex> rebuild_index(Context& context, Source& source);
 
 }  // namespace etcdpp::mvccdump

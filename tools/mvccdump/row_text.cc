@@ -4,6 +4,12 @@
 #include <etcdserverpb/rpc.pb.h>
 #include <leasepb/lease.pb.h>
 
+#include <etcdpp/mvcc/key_value.h>
+#include <etcdpp/mvcc/revision.h>
+
+#include "key_rows.h"
+#include "printer.h"
+
 namespace etcdpp::mvccdump {
 
 namespace {
@@ -15,7 +21,7 @@ bool parse(base::BytesView bytes, Message& message) {
   return message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
 }
 
-RowText as_bytes(base::BytesView key, base::BytesView value) { return {quoted(key), "0x" + base::hex(value), false}; }
+RowText as_bytes(base::BytesView key, base::BytesView value) { return {in_quotes(key), "0x" + base::hex(value), false}; }
 
 std::string permission_name(authpb::Permission_Type type) {
   switch (type) {
@@ -24,6 +30,14 @@ std::string permission_name(authpb::Permission_Type type) {
     case authpb::Permission::READWRITE: return "READWRITE";
     default: return std::to_string(static_cast<int>(type));
   }
+}
+
+std::string key_value_text(const mvcc::RowKey& row, const mvcc::KeyValue& kv) {
+  if (row.tombstone) return "tombstone key=" + in_quotes(kv.key);
+  return "put key=" + in_quotes(kv.key) + " create=" + std::to_string(kv.create_revision) +
+         " mod=" + std::to_string(kv.mod_revision) + " version=" + std::to_string(kv.version) +
+         " lease=" + base::hex(static_cast<std::uint64_t>(kv.lease)) + " value(" + std::to_string(kv.value.size()) +
+         ")=" + in_quotes(kv.value);
 }
 
 RowText key_row(base::BytesView key, base::BytesView value) {
@@ -36,14 +50,14 @@ RowText key_row(base::BytesView key, base::BytesView value) {
 RowText meta_row(base::BytesView key, base::BytesView value) {
   if (key == "consistent_index" || key == "term") {
     if (value.size() != 8) return as_bytes(key, value);
-    return {quoted(key), std::to_string(base::get_be64(value.data()))};
+    return {in_quotes(key), std::to_string(base::get_be64(value.data()))};
   }
   if (key == "scheduledCompactRev" || key == "finishedCompactRev") {
     const auto row = mvcc::decode_row_key(value);
     if (!row) return as_bytes(key, value);
-    return {quoted(key), revision_text(row->revision)};
+    return {in_quotes(key), revision_text(row->revision)};
   }
-  return {quoted(key), quoted(value)};
+  return {in_quotes(key), in_quotes(value)};
 }
 
 RowText lease_row(base::BytesView key, base::BytesView value) {
@@ -59,8 +73,8 @@ RowText alarm_row(base::BytesView key, base::BytesView value) {
 }
 
 RowText auth_row(base::BytesView key, base::BytesView value) {
-  if (key == "authEnabled" && value.size() == 1) return {quoted(key), value[0] == 1 ? "true" : "false"};
-  if (key == "authRevision" && value.size() == 8) return {quoted(key), std::to_string(base::get_be64(value.data()))};
+  if (key == "authEnabled" && value.size() == 1) return {in_quotes(key), value[0] == 1 ? "true" : "false"};
+  if (key == "authRevision" && value.size() == 8) return {in_quotes(key), std::to_string(base::get_be64(value.data()))};
   return as_bytes(key, value);
 }
 
@@ -69,10 +83,10 @@ RowText user_row(base::BytesView key, base::BytesView value) {
   authpb::User user;
   if (!parse(value, user)) return as_bytes(key, value);
   std::string text = "roles=[";
-  for (int i = 0; i < user.roles_size(); ++i) text += (i ? " " : "") + quoted(user.roles(i));
+  for (int i = 0; i < user.roles_size(); ++i) text += (i ? " " : "") + in_quotes(user.roles(i));
   text += "] password=" + std::to_string(user.password().size()) + " bytes";
   if (user.options().no_password()) text += " no_password";
-  return {quoted(key), text};
+  return {in_quotes(key), text};
 }
 
 RowText role_row(base::BytesView key, base::BytesView value) {
@@ -81,34 +95,13 @@ RowText role_row(base::BytesView key, base::BytesView value) {
   std::string text = "permissions=[";
   for (int i = 0; i < role.keypermission_size(); ++i) {
     const auto& permission = role.keypermission(i);
-    text += (i ? " " : "") + permission_name(permission.permtype()) + " " + quoted(permission.key());
-    if (!permission.range_end().empty()) text += ".." + quoted(permission.range_end());
+    text += (i ? " " : "") + permission_name(permission.permtype()) + " " + in_quotes(permission.key());
+    if (!permission.range_end().empty()) text += ".." + in_quotes(permission.range_end());
   }
-  return {quoted(key), text + "]"};
+  return {in_quotes(key), text + "]"};
 }
 
 }  // namespace
-
-std::string quoted(base::BytesView bytes) {
-  std::string out = "\"";
-  for (const char c : base::printable(bytes)) {
-    if (c == '"') out += '\\';
-    out += c;
-  }
-  return out + '"';
-}
-
-std::string revision_text(const mvcc::Revision& revision) {
-  return std::to_string(revision.main) + "." + std::to_string(revision.sub);
-}
-
-std::string key_value_text(const mvcc::RowKey& row, const mvcc::KeyValue& kv) {
-  if (row.tombstone) return "tombstone key=" + quoted(kv.key);
-  return "put key=" + quoted(kv.key) + " create=" + std::to_string(kv.create_revision) +
-         " mod=" + std::to_string(kv.mod_revision) + " version=" + std::to_string(kv.version) +
-         " lease=" + base::hex(static_cast<std::uint64_t>(kv.lease)) + " value(" + std::to_string(kv.value.size()) +
-         ")=" + quoted(kv.value);
-}
 
 RowText row_text(Bucket bucket, base::BytesView key, base::BytesView value) {
   switch (bucket) {
@@ -123,7 +116,7 @@ RowText row_text(Bucket bucket, base::BytesView key, base::BytesView value) {
     case Bucket::kMembers:
     case Bucket::kMembersRemoved: break;
   }
-  return {quoted(key), quoted(value)};
+  return {in_quotes(key), in_quotes(value)};
 }
 
 }  // namespace etcdpp::mvccdump

@@ -18,6 +18,7 @@ constexpr std::uint32_t kMagic = 0xBEEFC0DE;
 constexpr std::size_t kMetaSize = 24 + 2 * kTreeRecordSize + 16;
 constexpr std::uint64_t kUsualPageSize = 4096;
 constexpr std::uint64_t kLargestValue = std::uint64_t{512} << 20;
+constexpr const char* kBrokenMeta = "is a meta that is not whole: the newest commit may be lost";
 constexpr const char* kTrees[] = {"key", "own", "small"};
 
 template <typename T>
@@ -106,8 +107,6 @@ class Salvage {
     broken_meta_ = broken_meta;
     if (!main_root) {
       lose({}, {}, 0, 0, "no meta page is whole");
-    } else if (*main_root == kNoPage) {
-      // A database without trees.
     } else {
       std::vector<std::pair<std::string, std::uint64_t>> trees;
       const Visit tree = [&](const Page& page, std::size_t i) -> base::Result<> {
@@ -119,9 +118,13 @@ class Salvage {
         }
         return {};
       };
-      ETCDPP_TRY(descend(*main_root, {}, {}, 0, tree));
+      if (*main_root != kNoPage) ETCDPP_TRY(descend(*main_root, {}, {}, 0, tree));
       for (const auto& [name, root] : trees)
         if (root != kNoPage && std::find(std::begin(kTrees), std::end(kTrees), name) != std::end(kTrees)) ETCDPP_TRY(walk_rows(name, root));
+      // The newest commit may be the one that is lost, and the one that made a tree.
+      for (const char* name : kTrees)
+        if (broken_meta && std::none_of(trees.begin(), trees.end(), [&](const auto& there) { return there.first == name && there.second != kNoPage; }))
+          lose(name, {}, *broken_meta, 0, kBrokenMeta);
     }
     if (told) ETCDPP_TRY(told(report_));
     if (report_.loss_count > 0) ETCDPP_TRY(outside());
@@ -194,7 +197,7 @@ class Salvage {
     };
     ETCDPP_TRY(descend(root, tree, {}, 0, row));
     // The newest commit may be the one that is lost; its rows of bucket `key` stand behind all others.
-    if (broken_meta_) lose(tree, {last + '\0', std::nullopt}, *broken_meta_, 0, "is a meta that is not whole: the newest commit may be lost");
+    if (broken_meta_) lose(tree, {last + '\0', std::nullopt}, *broken_meta_, 0, kBrokenMeta);
     return {};
   }
 
