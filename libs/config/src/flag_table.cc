@@ -235,6 +235,8 @@ constexpr Flag kFlags[] = {
      "Make a cluster of one member out of this member's data."},
     {Group::kUnsafe, "unsafe-no-fsync", [](Config& c) -> Field { return &c.unsafe_no_fsync; }, "",
      "Do not wait for the disk: what was acknowledged may be lost."},
+    {Group::kUnsafe, "force-truncate-wal", [](Config& c) -> Field { return &c.force_truncate_wal; }, "",
+     "Start although the write-ahead log has lost synced data, without what is missing. (Not a flag of etcd.)"},
 };
 
 constexpr std::string_view kIgnoredFlags[] = {

@@ -109,8 +109,15 @@ base::Result<Bootstrapped> restart(const BootstrapOptions& o) {
                                    o.config.effective_data_dir(), consistent_index, wal_dir, start.index));
   wal::OpenOptions open;
   open.consistent_index = consistent_index;
+  open.force = o.config.force_truncate_wal;
+  if (open.force) {
+    ETCDPP_ASSIGN(const ClusterRows rows, load_cluster_rows(*boot.backend));
+    open.conf_state = conf_state_of(rows.membership);
+    open.consistent_term = boot.backend->opened().term;
+  }
   ETCDPP_ASSIGN(wal::Wal::Opened opened, wal::Wal::open(o.env, wal_dir, start, open, o.wal));
   boot.log = std::move(opened.wal);
+  if (opened.read.restarted_from) start = *opened.read.restarted_from;
   if (start.index == 0 && consistent_index == 0 && opened.read.hard_state.empty()) return begin_again(o, metadata, std::move(boot));
   ETCDPP_ASSIGN(boot.rows, load_cluster_rows(*boot.backend));
   if (boot.rows.auth_enabled)

@@ -62,6 +62,7 @@ void Threads::start() {
   threads_.emplace_back([this] { wal_loop(); });
   threads_.emplace_back([this] {
     name_thread("wal-prealloc");
+    member_.preallocator().probe(member_.clock());
     while (member_.preallocator().wait(prealloc_stop_.get_token())) member_.preallocator().step();
   });
   threads_.emplace_back([this] {

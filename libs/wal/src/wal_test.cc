@@ -285,6 +285,30 @@ TEST_CASE("wal: a failed preparation is told by the cut that needs it, after one
   CHECK(open(env, options).read.entries.size() >= 3);
 }
 
+TEST_CASE("wal: where written zeros sync quicker than allocated blocks, segments are made of them") {
+  for (const bool zeros_quicker : {false, true}) {
+    FaultEnv env;
+    REQUIRE(env.make_directories(kDir));
+    base::ManualClock clock;
+    int writes_of_zeros = 0;
+    env.on_call = [&](FaultEnv::Call call, const std::string& path) -> std::optional<std::errc> {
+      const bool of_zeros = path.find("probe-zeros") != std::string::npos;
+      if (call == FaultEnv::Call::kSyncData) clock.advance(std::chrono::microseconds(of_zeros == zeros_quicker ? 100 : 300));
+      if (call == FaultEnv::Call::kWrite && path.ends_with("0.tmp")) ++writes_of_zeros;
+      return {};
+    };
+    wal::Preallocator preallocator(env, kDir, 3 << 20);
+    CHECK(preallocator.probe(clock) == zeros_quicker);
+    CHECK(env.list(kDir).value().empty());
+    CHECK(preallocator.step());
+    CHECK(writes_of_zeros == (zeros_quicker ? 3 : 0));
+    const auto prepared = preallocator.take();
+    REQUIRE(prepared);
+    CHECK(env.contents(prepared->path) == std::string(3 << 20, '\0'));
+    env.on_call = nullptr;
+  }
+}
+
 TEST_CASE("wal: release keeps the segment that the index is in") {
   FaultEnv env;
   wal::Options options;

@@ -160,6 +160,8 @@ struct Config {
   // Unsafe.
   bool force_new_cluster = false;
   bool unsafe_no_fsync = false;
+  /// Not etcd's: start with a log that has lost synced data, without what is missing.
+  bool force_truncate_wal = false;
 
   std::string config_file;
 
