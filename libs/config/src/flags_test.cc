@@ -280,7 +280,7 @@ TEST_CASE("flags: every flag is either known to do something or in the list of t
       CHECK(supported.error().context == "--" + std::string(flag.name) + "=" + flag_text(flag, config));
     }
   }
-  CHECK(refused == 44);
+  CHECK(refused == 43);
   CHECK(taken > 50);
   Config config;
   config.initial_cluster = "default=http://localhost:2380,b=http://localhost:1";

@@ -56,7 +56,6 @@ constexpr std::string_view kNotYet[] = {
     "enable-distributed-tracing",
     "corrupt-check-time",
     "compact-hash-check-time",
-    "bootstrap-defrag-threshold-megabytes",
     "downgrade-check-time",
     "force-new-cluster",
 };

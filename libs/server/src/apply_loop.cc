@@ -51,7 +51,9 @@ bool ApplyLoop::step() {
     seen_committed_index_ = committed;
     publish_due_ = true;
   }
+  const base::Instant compaction_began = state_.clock.now();
   if (state_.store.step_compaction()) {
+    state_.metrics.index_compaction_pause.observe(milliseconds(state_.clock.now() - compaction_began));
     publish_due_ = true;
     did = true;
   }

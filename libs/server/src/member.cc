@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <etcdpp/base/human_bytes.h>
 #include <etcdpp/config/zap_logger.h>
 #include <etcdpp/wal/snapshot_file.h>
 
@@ -72,7 +73,8 @@ base::Result<> Member::assemble(Bootstrapped boot) {
   state_.cluster_id = boot_.cluster_id;
   ids_ = std::make_unique<RequestIdGenerator>(boot_.member_id, options_.clock.wall_milliseconds());
   read_indexer_ = std::make_unique<ReadIndexer>(*ids_, options_.clock,
-                                                [this](base::SharedBytes c) { return raft_loop_->start_read_index(std::move(c)); });
+                                                [this](base::SharedBytes c) { return raft_loop_->start_read_index(std::move(c)); },
+                                                options_.logger);
 
   // The store's own state first, in etcd's order: leases before keys, which hang on them.
   backend::Backend& backend = *boot_.backend;
@@ -134,7 +136,7 @@ base::Result<> Member::assemble(Bootstrapped boot) {
 
   ApplyState apply_state{*store_, *lessor_, backend, boot_.rows.membership, *membership_rows_, boot_.rows.alarms, quota_,
                          options_.clock, options_.logger, *metrics_, boot_.member_id, static_cast<std::size_t>(config.max_learners),
-                         config.feature_gates.lease_checkpoint_persist};
+                         config.feature_gates.lease_checkpoint_persist, config.warning_apply_duration};
   ApplyLoop::Ports apply_ports{
       .raft = *raft_loop_,
       .waiters = waiters_,
@@ -338,9 +340,22 @@ void Member::raise_no_space(std::move_only_function<void()> then) {
 void Member::committed(const backend::Commit& commit) {
   metrics_->backend_commit.observe(commit.duration);
   metrics_->compacted_rows.add(commit.deleted_rows);
+  if (commit.deleted_rows != 0) metrics_->compaction_pause.observe(milliseconds(commit.duration));
   const std::int64_t finished = store_->compaction().finished_revision();
   if (finished == seen_compaction_) return;
   seen_compaction_ = finished;
+  if (const auto took = metrics_->compactions.finished(finished, options_.clock.now())) {
+    metrics_->compaction_total.observe(milliseconds(*took));
+    const backend::Sizes sizes = boot_.backend->sizes();
+    const auto stored = store_->hashes().at(finished);
+    options_.logger.info("finished scheduled compaction", {{"compact-revision", finished},
+                                                           {"took", config::go_duration(*took)},
+                                                           {"hash", stored ? stored->hash : 0},
+                                                           {"current-db-size-bytes", sizes.allocated},
+                                                           {"current-db-size", base::human_bytes(sizes.allocated)},
+                                                           {"current-db-size-in-use-bytes", sizes.quota},
+                                                           {"current-db-size-in-use", base::human_bytes(sizes.quota)}});
+  }
   metrics_->last_compaction_seconds.store(options_.clock.wall_milliseconds() / 1000, std::memory_order_relaxed);
 }
 
@@ -371,11 +386,13 @@ void Member::snapshot_if_due() {
   // Database at or past the index, then the .snap file, then the marker, then the release (docs/adr/0002-wal-release.md).
   boot_.backend->request_commit([this, snapshot = std::move(snapshot)](base::Result<backend::Commit> committed) {
     if (!committed) return;  // the commit loop has reported it
+    const base::Instant begin = options_.clock.now();
     const auto written = wal::write_snapshot_file(options_.env, options_.config.snap_dir(), snapshot);
     if (!written) {
       failure_.report("snapshot file cannot be written", written.error());
       return;
     }
+    metrics_->snapshot_save.observe(options_.clock.now() - begin);
     options_.logger.info("saved snapshot to disk", {{"snapshot-index", snapshot.metadata.index}});
     const std::uint64_t index = snapshot.metadata.index;
     wal_loop_->release({index, snapshot.metadata.term, snapshot.metadata.conf_state}, [this, index] {

@@ -13,8 +13,8 @@ namespace {
 constexpr base::Duration kAskAgain = std::chrono::milliseconds(500);
 }  // namespace
 
-ReadIndexer::ReadIndexer(RequestIdGenerator& ids, const base::Clock& clock, StartRound start_round)
-    : ids_(ids), clock_(clock), start_round_(std::move(start_round)) {}
+ReadIndexer::ReadIndexer(RequestIdGenerator& ids, const base::Clock& clock, StartRound start_round, base::Logger& logger)
+    : ids_(ids), clock_(clock), start_round_(std::move(start_round)), logger_(logger) {}
 
 void ReadIndexer::request(ReadDone done, net::Executor& home, base::Instant deadline) {
   std::lock_guard lock(mutex_);
@@ -22,6 +22,7 @@ void ReadIndexer::request(ReadDone done, net::Executor& home, base::Instant dead
 }
 
 void ReadIndexer::answer(std::vector<Read> reads, const base::Result<>& result, AnswerBatch& answers) {
+  if (!result) failed_.fetch_add(reads.size(), std::memory_order_relaxed);
   for (Read& read : reads)
     answers.add(read.home, [done = std::move(read.done), result]() mutable { done(std::move(result)); });
 }
@@ -60,7 +61,14 @@ bool ReadIndexer::step(AnswerBatch& answers) {
       did = true;
       continue;
     }
-    if (now - round->asked_at >= kAskAgain) did |= ask(*round);
+    if (now - round->asked_at >= kAskAgain) {
+      if (round->asked_at != base::Instant{}) {
+        slow_.fetch_add(1, std::memory_order_relaxed);
+        logger_.warn("waiting for ReadIndex response took too long, retrying",
+                     {{"sent-request-id", round->context}, {"retry-timeout", "500ms"}});
+      }
+      did |= ask(*round);
+    }
     ++round;
   }
   return did;

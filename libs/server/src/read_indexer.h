@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include <etcdpp/base/clock.h>
+#include <etcdpp/base/logger.h>
 #include <etcdpp/base/result.h>
 #include <etcdpp/net/executor.h>
 #include <etcdpp/raft/ready.h>
@@ -27,7 +29,8 @@ class ReadIndexer {
   /// Starts a raft ReadIndex round with this context; false if the inbox is full (asked again later).
   using StartRound = std::function<bool(base::SharedBytes context)>;
 
-  ReadIndexer(RequestIdGenerator& ids, const base::Clock& clock, StartRound start_round);
+  ReadIndexer(RequestIdGenerator& ids, const base::Clock& clock, StartRound start_round,
+              base::Logger& logger = base::null_logger());
 
   /// `done` runs on `home` when a read that sees everything written before this call may begin, or with kTimeout,
   /// kLeaderChanged or kStopped.
@@ -35,6 +38,10 @@ class ReadIndexer {
 
   /// Starts a round for what has gathered, asks again for one that got no answer, drops the expired. False: nothing to do.
   bool step(AnswerBatch& answers);
+  /// Rounds that had to be asked again, and reads that were not confirmed in time or at all. Any thread.
+  std::uint64_t slow_rounds() const { return slow_.load(std::memory_order_relaxed); }
+  std::uint64_t failed_reads() const { return failed_.load(std::memory_order_relaxed); }
+
   /// Some round was confirmed and waits for its index to be applied.
   bool has_confirmed() const { return !waiting_for_apply_.empty(); }
   /// The leader's answer: reads of that round may run once `state.index` is applied.
@@ -56,15 +63,19 @@ class ReadIndexer {
     base::Instant asked_at;
     std::vector<Read> reads;
   };
-  static void answer(std::vector<Read> reads, const base::Result<>& result, AnswerBatch& answers);
+  void answer(std::vector<Read> reads, const base::Result<>& result, AnswerBatch& answers);
   bool ask(Round& round);
 
   RequestIdGenerator& ids_;
   const base::Clock& clock_;
   const StartRound start_round_;
+  base::Logger& logger_;
 
   std::mutex mutex_;
   std::vector<Read> gathered_;  // guarded by mutex_
+
+  std::atomic<std::uint64_t> slow_{0};
+  std::atomic<std::uint64_t> failed_{0};
 
   // The raft loop's.
   std::vector<Round> rounds_;

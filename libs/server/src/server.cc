@@ -124,6 +124,7 @@ base::Result<> Server::Running::start(base::Env& env, const base::Clock& clock, 
   add_services(seed);
   threads_ = std::make_unique<Threads>(*member_, io_, *watch_, readers_);
   threads_->start();
+  maintenance_->defragment_at_start();
   for (const auto& listener : monitoring_listeners_) {
     listener->start();
     logger_.info("serving metrics", {{"address", listener->address()}});

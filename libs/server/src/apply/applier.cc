@@ -3,6 +3,10 @@
 #include <optional>
 #include <utility>
 
+#include <fmt/format.h>
+
+#include <etcdpp/config/duration.h>
+
 #include "../errc.h"
 #include "requests.h"
 
@@ -47,6 +51,26 @@ bool is_fatal(const base::Error& error) {
 }
 
 Applied Applier::apply(const InternalRaftRequest& request, std::uint64_t entry_index, bool answered) {
+  const RequestKind kind = kind_of(request);
+  const base::Instant begin = state_.clock.now();
+  Applied applied = judge_and_apply(request, entry_index, answered);
+  const base::Duration took = state_.clock.now() - begin;
+  const bool success = applied.response || applied.response.error().code == mvcc::Errc::kCompacted;
+  state_.metrics.applies.observe(kind, success, took);
+  if (took > state_.warning_apply_duration) {
+    state_.metrics.slow_applies.add();
+    state_.logger.warn("apply request took too long",
+                       {{"took", config::go_duration(took)},
+                        {"expected-duration", config::go_duration(state_.warning_apply_duration)},
+                        {"prefix", ""},
+                        {"request", fmt::format("{} size:{}", name_of(kind), request.ByteSizeLong())},
+                        {"response", success ? std::string() : applied.response.error().message()},
+                        {"index", entry_index}});
+  }
+  return applied;
+}
+
+Applied Applier::judge_and_apply(const InternalRaftRequest& request, std::uint64_t entry_index, bool answered) {
   if (auto refused = refused_as_corrupt(state_, request)) return {base::Result<ResponseMessage>(*std::move(refused)), false};
   if (auto refused = refused_as_capped(state_, request)) return {base::Result<ResponseMessage>(*std::move(refused)), false};
   if (auto refused = refused_by_auth(state_, request)) return {base::Result<ResponseMessage>(*std::move(refused)), false};

@@ -16,10 +16,11 @@ class Applier {
  public:
   explicit Applier(ApplyState& state) : state_(state) {}
 
-  /// `answered`: somebody on this member waits for the result.
+  /// Times it, and says so when it takes longer than --warning-apply-duration. `answered`: somebody on this member waits for the result.
   Applied apply(const etcdserverpb::InternalRaftRequest& request, std::uint64_t entry_index, bool answered);
 
  private:
+  Applied judge_and_apply(const etcdserverpb::InternalRaftRequest& request, std::uint64_t entry_index, bool answered);
   Applied dispatch(const etcdserverpb::InternalRaftRequest& request, std::uint64_t entry_index, bool answered);
 
   ApplyState& state_;

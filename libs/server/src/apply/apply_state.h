@@ -31,6 +31,7 @@ struct ApplyState {
   std::size_t max_learners = 1;
   /// Feature gate LeaseCheckpointPersist.
   bool persist_checkpoints = false;
+  base::Duration warning_apply_duration = std::chrono::milliseconds(100);
   /// What the entry being applied did to the store.
   Operations done{};
 };

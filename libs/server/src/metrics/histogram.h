@@ -17,6 +17,9 @@ inline std::vector<double> exponential_bounds(double start, double factor, unsig
   return bounds;
 }
 
+/// For the families that etcd keeps in milliseconds.
+inline double milliseconds(base::Duration time) { return std::chrono::duration<double, std::milli>(time).count(); }
+
 /// How often values fell into which range. Threads: any; one observation is two relaxed additions.
 class Histogram {
  public:
@@ -31,14 +34,21 @@ class Histogram {
   }
   void observe(base::Duration time) { observe(std::chrono::duration<double>(time).count()); }
 
+  Histogram(Histogram&& other) noexcept : bounds_(other.bounds_), buckets_(std::move(other.buckets_)), sum_(other.sum()) {}
+
   const std::vector<double>& bounds() const { return bounds_; }
   /// Observations in bucket `i` alone; bounds().size() is the one without a bound.
   std::uint64_t in_bucket(std::size_t i) const { return buckets_[i].load(std::memory_order_relaxed); }
+  bool empty() const {
+    for (std::size_t i = 0; i <= bounds_.size(); ++i)
+      if (in_bucket(i) != 0) return false;
+    return true;
+  }
   double sum() const { return sum_.load(std::memory_order_relaxed); }
 
  private:
   const std::vector<double> bounds_;
-  const std::unique_ptr<std::atomic<std::uint64_t>[]> buckets_;
+  std::unique_ptr<std::atomic<std::uint64_t>[]> buckets_;
   std::atomic<double> sum_{0};
 };
 

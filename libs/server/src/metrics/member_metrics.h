@@ -3,9 +3,11 @@
 #include <atomic>
 #include <cstdint>
 
+#include "compaction_times.h"
 #include "counter.h"
 #include "health_checks.h"
 #include "histogram.h"
+#include "request_times.h"
 
 namespace etcdpp::server {
 
@@ -29,6 +31,10 @@ struct MemberMetrics {
   // The commit loop's.
   Histogram backend_commit{exponential_bounds(0.001, 2, 14)};
   OwnedCounter compacted_rows;
+  /// Milliseconds of one commit that took deletions along, and of a whole compaction.
+  Histogram compaction_pause{exponential_bounds(1, 2, 13)};
+  Histogram compaction_total{exponential_bounds(100, 2, 14)};
+  CompactionTimes compactions;
   std::atomic<std::int64_t> last_compaction_seconds{0};
 
   Histogram defragmentation{exponential_bounds(0.1, 2, 13)};
@@ -44,13 +50,24 @@ struct MemberMetrics {
     if (done.ranges + done.puts + done.deletes > 1) txns.add();
   }
 
+  /// Whole requests as this member's clients see them; the reading of ranges; entries applied.
+  RequestTimes requests{exponential_bounds(0.001, 2, 14)};
+  RequestTimes range_reads{exponential_bounds(0.0001, 2, 20)};
+  RequestTimes applies{exponential_bounds(0.0001, 2, 20)};
+  Counter slow_applies;
+
   // The apply loop's.
+  /// Milliseconds of one slice of a compaction's index pass.
+  Histogram index_compaction_pause{exponential_bounds(0.5, 2, 14)};
   OwnedCounter leases_granted, leases_renewed, leases_revoked, leases_expired;
   Histogram lease_ttl{exponential_bounds(1, 2, 24)};
 
   // The readers'.
   Histogram hash{exponential_bounds(0.01, 2, 15)};
   Histogram hash_kv{exponential_bounds(0.01, 2, 15)};
+
+  /// Seconds to write one .snap file.
+  Histogram snapshot_save{exponential_bounds(0.001, 2, 14)};
 
   Counter health_successes, health_failures;
   HealthCheckCounts health_checks;

@@ -56,10 +56,20 @@ void MetricsPage::collect_server(Families& families) const {
   families.gauge("etcd_server_proposals_pending", "Proposals whose outcome is not known yet.", number(member_.pending_proposals()));
   families.counter("etcd_server_proposals_failed_total", "Proposals refused, or not decided in time.",
                    number(state.proposals_failed.load()));
-  families.gauge("etcd_server_quota_backend_bytes", "Bytes that the database may have.", number(member_.quota().limit_bytes()));
+  families.gauge("etcd_server_quota_backend_bytes", "Bytes that the database may have.", number(member_.config().quota_backend_bytes < 0 ? member_.config().quota_backend_bytes
+                                                               : static_cast<std::int64_t>(member_.quota().limit_bytes())));
   families.gauge("etcd_server_version", "1, under the version that this server speaks.", 1,
                  {{"server_version", std::string(config::kEtcdVersion)}});
   families.gauge("etcd_server_id", "1, under this member's id.", 1, {{"server_id", base::hex(state.member_id)}});
+  metrics.applies.collect(families, "etcd_server_apply_duration_seconds", "Time to apply one entry.", "op", {{"version", "v3"}});
+  metrics.requests.collect(families, "etcd_server_request_duration_seconds", "Time of whole requests.", "type");
+  metrics.range_reads.collect(families, "etcd_server_range_duration_seconds", "Time to read a range, up to the first byte of its answer.", {});
+  families.counter("etcd_server_slow_apply_total", "Entries that took longer to apply than --warning-apply-duration.",
+                   number(metrics.slow_applies.value()));
+  families.counter("etcd_server_slow_read_indexes_total", "Rounds of ReadIndex that had to be asked again.",
+                   number(member_.read_indexer().slow_rounds()));
+  families.counter("etcd_server_read_indexes_failed_total", "Linearizable reads that were not confirmed.",
+                   number(member_.read_indexer().failed_reads()));
   const config::FeatureGates& gates = member_.config().feature_gates;
   const auto gate = [&](const char* name, const char* stage, bool on) {
     families.gauge("etcd_server_feature_enabled", "1 for each feature gate that is open.", on, {{"name", name}, {"stage", stage}});
@@ -90,6 +100,7 @@ void MetricsPage::collect_disk(Families& families) const {
   families.gauge("etcd_disk_wal_write_bytes_total", "Bytes written to the write-ahead log.", number(metrics.wal_bytes.value()));
   families.histogram("etcd_disk_backend_commit_duration_seconds", "Time of one commit of the database.", metrics.backend_commit);
   families.histogram("etcd_disk_backend_defrag_duration_seconds", "Time of one defragmentation.", metrics.defragmentation);
+  families.histogram("etcd_debugging_snap_save_total_duration_seconds", "Time to write one .snap file.", metrics.snapshot_save);
   families.gauge("etcd_disk_defrag_inflight", "1 while the database is being defragmented.", metrics.defragmenting.load() != 0);
 }
 
@@ -116,6 +127,12 @@ void MetricsPage::collect_store(Families& families) const {
   families.gauge("etcd_debugging_mvcc_db_compaction_last", "When a compaction was last complete, in seconds since 1970; 0: not since the start.",
                  number(metrics.last_compaction_seconds.load()));
 
+  families.histogram("etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds",
+                     "Time of one commit with deletions of a compaction.", metrics.compaction_pause);
+  families.histogram("etcd_debugging_mvcc_db_compaction_total_duration_milliseconds",
+                     "Time from the application of a compaction to its last deletion.", metrics.compaction_total);
+  families.histogram("etcd_debugging_mvcc_index_compaction_pause_duration_milliseconds",
+                     "Time of one slice of a compaction's pass over the index.", metrics.index_compaction_pause);
   families.histogram("etcd_mvcc_hash_duration_seconds", "Time of a hash of all buckets.", metrics.hash);
   families.histogram("etcd_mvcc_hash_rev_duration_seconds", "Time of a hash of the keys at a revision.", metrics.hash_kv);
 

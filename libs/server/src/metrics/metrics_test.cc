@@ -4,11 +4,15 @@
 #include <sstream>
 #include <thread>
 
+#include "../request_codec.h"
 #include "client_versions.h"
+#include "compaction_times.h"
 #include "counter.h"
 #include "families.h"
 #include "grpc_metrics.h"
+#include "health_checks.h"
 #include "process_stats.h"
+#include "request_times.h"
 
 namespace etcdpp::server {
 
@@ -135,6 +139,53 @@ TEST_CASE("clients cannot invent versions without end") {
   CHECK(has_line(text, R"(etcd_server_client_requests_total{client_api_version="3.7.1",type="stream"} 1)"));
   CHECK(lines_with(text, "client_api_version=") == 34);
   CHECK(has_line(text, R"(etcd_server_client_requests_total{client_api_version="other",type="unary"} 971)"));
+}
+
+TEST_CASE("requests are timed by kind and outcome, and a kind that never came is not named") {
+  RequestTimes times(exponential_bounds(0.001, 2, 14));
+  times.observe(RequestKind::kPut, true, std::chrono::milliseconds(3));
+  times.observe(RequestKind::kPut, false, std::chrono::milliseconds(9));
+  times.observe(RequestKind::kReadonlyTxn, true, std::chrono::milliseconds(1));
+  Families families;
+  times.collect(families, "t", "Times.", "op", {{"version", "v3"}});
+  const std::string text = std::move(families).text();
+  CHECK(has_line(text, R"(t_bucket{op="Put",success="true",version="v3",le="0.002"} 0)"));
+  CHECK(has_line(text, R"(t_bucket{op="Put",success="true",version="v3",le="0.004"} 1)"));
+  CHECK(has_line(text, R"(t_count{op="Put",success="false",version="v3"} 1)"));
+  CHECK(has_line(text, R"(t_count{op="ReadonlyTxn",success="true",version="v3"} 1)"));
+  CHECK(lines_with(text, "t_count") == 3);
+
+  etcdserverpb::InternalRaftRequest request;
+  CHECK(name_of(kind_of(request)) == "unknown");
+  request.mutable_lease_grant();
+  CHECK(name_of(kind_of(request)) == "LeaseGrant");
+  CHECK(name_of(kind_of(RequestField::kAlarm)) == "Alarm");
+}
+
+TEST_CASE("a compaction's time is from its application to the end, and one that a later one has overtaken ends with it") {
+  CompactionTimes times;
+  base::ManualClock clock;
+  times.scheduled(10, clock.now());
+  clock.advance(std::chrono::seconds(1));
+  times.scheduled(20, clock.now());
+  clock.advance(std::chrono::seconds(1));
+  CHECK_FALSE(times.finished(5, clock.now()));
+  CHECK(times.finished(20, clock.now()) == std::chrono::seconds(1));
+  CHECK_FALSE(times.finished(20, clock.now()));
+}
+
+TEST_CASE("health checks are in the page once they were run") {
+  HealthCheckCounts counts;
+  counts.count("readyz", "linearizable_read", true);
+  counts.count("readyz", "linearizable_read", false);
+  counts.count("readyz", "no such check", true);
+  Families families;
+  counts.collect(families);
+  const std::string text = std::move(families).text();
+  CHECK(has_line(text, R"(etcd_server_healthcheck{name="linearizable_read",type="readyz"} 0)"));
+  CHECK(has_line(text, R"(etcd_server_healthchecks_total{name="linearizable_read",status="success",type="readyz"} 1)"));
+  CHECK(has_line(text, R"(etcd_server_healthchecks_total{name="linearizable_read",status="error",type="readyz"} 1)"));
+  CHECK(lines_with(text, "type=") == 3);
 }
 
 TEST_CASE("the process knows itself") {

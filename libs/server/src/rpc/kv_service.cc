@@ -29,17 +29,20 @@ void KvService::range(net::CallRef call, std::string_view message) {
   etcdserverpb::RangeRequest request;
   if (!parse_request(request, message, *call)) return;
   if (const auto checked = check_range_request(request); !checked) return refuse(*call, checked.error());
-  if (request.serializable()) return answer_range(*call, request);
-  when_linearizable(std::move(call), [this, request = std::move(request)](net::GrpcCall& ready) { answer_range(ready, request); });
+  const base::Instant asked = member_.clock().now();
+  if (request.serializable()) return answer_range(*call, request, asked);
+  when_linearizable(std::move(call), [this, request = std::move(request), asked](net::GrpcCall& ready) { answer_range(ready, request, asked); });
 }
 
-void KvService::answer_range(net::GrpcCall& call, const etcdserverpb::RangeRequest& request) {
+void KvService::answer_range(net::GrpcCall& call, const etcdserverpb::RangeRequest& request, base::Instant asked) {
+  const RangeReply how{header_writer(), asked, request.serializable() ? asked : member_.clock().now()};
   auto reader = mvcc::RangeReader::open(member_.views());
   if (!reader) return refuse(call, reader.error());
   member_.metrics().ranges.add();
-  if (RangeSelector::needed(request)) return answer_selected(shared_, call, request, *reader, header_writer());
-  if (is_plain(request) && !request.range_end().empty()) return answer_in_key_order(shared_, call, request, *reader, header_writer());
+  if (RangeSelector::needed(request)) return answer_selected(shared_, call, request, *reader, how);
+  if (is_plain(request) && !request.range_end().empty()) return answer_in_key_order(shared_, call, request, *reader, how);
   const auto selection = select_range(*reader, request);
+  count_range(member_, how, selection.has_value());
   if (!selection) return refuse_range(member_, call, selection.error());
   std::string bytes;
   append_header(selection->current_revision, bytes);
@@ -87,19 +90,22 @@ void KvService::txn(net::CallRef call, std::string_view message) {
   }
   if (const auto checked = check_txn_request(request, member_.config().max_txn_ops); !checked) return refuse(*call, checked.error());
   if (is_read_only(request)) {
-    if (is_serializable(request)) return answer_txn(*call, request);
-    when_linearizable(std::move(call), [this, request = std::move(request)](net::GrpcCall& ready) { answer_txn(ready, request); });
+    const base::Instant asked = member_.clock().now();
+    if (is_serializable(request)) return answer_txn(*call, request, asked);
+    when_linearizable(std::move(call), [this, request = std::move(request), asked](net::GrpcCall& ready) { answer_txn(ready, request, asked); });
     return;
   }
   if (!has_space(call, quota_cost(request))) return;
   propose<etcdserverpb::TxnResponse>(std::move(call), RequestField::kTxn, message);
 }
 
-void KvService::answer_txn(net::GrpcCall& call, const etcdserverpb::TxnRequest& request) {
+void KvService::answer_txn(net::GrpcCall& call, const etcdserverpb::TxnRequest& request, base::Instant asked) {
   const auto reader = mvcc::RangeReader::open(member_.views());
   if (!reader) return refuse(call, reader.error());
   etcdserverpb::TxnResponse response;
-  if (const auto done = run_read_only_txn(*reader, request, response); !done) {
+  const auto done = run_read_only_txn(*reader, request, response);
+  member_.metrics().requests.observe(RequestKind::kReadonlyTxn, done.has_value(), member_.clock().now() - asked);
+  if (!done) {
     if (is_fatal(done.error())) member_.failure().report("database cannot be read", done.error());
     return refuse(call, done.error());
   }

@@ -19,8 +19,8 @@ class KvService : public Service {
   void txn(net::CallRef call, std::string_view message);
   void compact(net::CallRef call, std::string_view message);
 
-  void answer_range(net::GrpcCall& call, const etcdserverpb::RangeRequest& request);
-  void answer_txn(net::GrpcCall& call, const etcdserverpb::TxnRequest& request);
+  void answer_range(net::GrpcCall& call, const etcdserverpb::RangeRequest& request, base::Instant asked);
+  void answer_txn(net::GrpcCall& call, const etcdserverpb::TxnRequest& request, base::Instant asked);
   HeaderWriter header_writer() const;
 
   RangeShared shared_;

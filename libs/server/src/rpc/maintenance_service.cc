@@ -85,15 +85,21 @@ void MaintenanceService::defragment(net::CallRef call, std::string_view) {
   });
 }
 
+void MaintenanceService::defragment_at_start() {
+  const std::uint64_t threshold = member_.config().bootstrap_defrag_threshold_megabytes << 20;
+  if (threshold == 0) return;
+  const backend::Sizes sizes = member_.backend().sizes();
+  if (sizes.allocated >= sizes.quota && sizes.allocated - sizes.quota >= threshold)
+    return begin_defragment([](const base::Result<backend::Defragmented>&) {});
+  member_.logger().info("Skipping defragmentation", {{"current-db-size-bytes", sizes.allocated},
+                                                     {"current-db-size", base::human_bytes(sizes.allocated)},
+                                                     {"current-db-size-in-use-bytes", sizes.quota},
+                                                     {"current-db-size-in-use", base::human_bytes(sizes.quota)},
+                                                     {"bootstrap-defrag-threshold-bytes", threshold},
+                                                     {"bootstrap-defrag-threshold", base::human_bytes(threshold)}});
+}
+
 void MaintenanceService::begin_defragment(backend::DefragmentDone done) {
-  base::Logger& logger = member_.logger();
-  logger.info("starting defragment");
-  const backend::Sizes before = member_.backend().sizes();
-  logger.info("defragmenting", {{"path", member_.backend().database()->path()},
-                                {"current-db-size-bytes", before.allocated},
-                                {"current-db-size", base::human_bytes(before.allocated)},
-                                {"current-db-size-in-use-bytes", before.quota},
-                                {"current-db-size-in-use", base::human_bytes(before.quota)}});
   const bool leaves_service = member_.config().feature_gates.stop_grpc_service_on_defrag;
   if (leaves_service && defragmenting_++ == 0) health_.set_serving(false, "defrag is active");
   member_.metrics().defragmenting.fetch_add(1, std::memory_order_relaxed);

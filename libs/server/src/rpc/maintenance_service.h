@@ -15,6 +15,8 @@ class MaintenanceService : public Service {
       : Service(member), readers_(readers), health_(health) {}
   void add_to(net::GrpcServer& server);
 
+  /// --bootstrap-defrag-threshold-megabytes: defragments if that much could be given back. While the member serves already.
+  void defragment_at_start();
   /// Copies the database into a new file while it is served, with etcd's log lines around. Any thread; `done` in the
   /// commit loop's.
   void begin_defragment(backend::DefragmentDone done);

@@ -31,6 +31,11 @@ struct Measured {
   mvcc::RangeCursor cursor;
 };
 
+void refuse(Member& member, net::GrpcCall& call, const RangeReply& reply, const base::Error& error) {
+  count_range(member, reply, false);
+  refuse_range(member, call, error);
+}
+
 void send_in_one_piece(Member& member, net::GrpcCall& call, mvcc::RangeCursor& cursor, const mvcc::RangeReader& reader, std::string bytes) {
   std::vector<mvcc::RangeRow> rows;
   const auto read = cursor.next(reader, std::numeric_limits<std::size_t>::max(), std::numeric_limits<std::size_t>::max(), rows);
@@ -41,9 +46,10 @@ void send_in_one_piece(Member& member, net::GrpcCall& call, mvcc::RangeCursor& c
 }
 
 void send_measured(Member& member, net::GrpcCall& call, mvcc::RangeCursor cursor, const mvcc::RangeReader& reader,
-                   const HeaderWriter& header) {
+                   const RangeReply& reply) {
+  count_range(member, reply, true);
   std::string head, tail;
-  header(cursor.answer().current_revision, head);
+  reply.header(cursor.answer().current_revision, head);
   if (cursor.total_bytes() < kWorthStreaming) return send_in_one_piece(member, call, cursor, reader, std::move(head));
   append_range_end(cursor.answer().more, cursor.answer().count, tail);
   const std::uint64_t length = head.size() + static_cast<std::uint64_t>(cursor.total_bytes()) + tail.size();
@@ -51,29 +57,29 @@ void send_measured(Member& member, net::GrpcCall& call, mvcc::RangeCursor cursor
   call.finish(net::StatusCode::kOk);
 }
 
-void measure_on(RangeShared& shared, Measured at, HeaderWriter header) {
+void measure_on(RangeShared& shared, Measured at, RangeReply reply) {
   net::Executor& home = at.call->executor();
-  home.post([&shared, at = std::move(at), header = std::move(header)]() mutable {
+  home.post([&shared, at = std::move(at), reply = std::move(reply)]() mutable {
     if (at.call->done()) return;
     const auto reader = mvcc::RangeReader::open(shared.member.views());
     const auto measured = reader ? at.cursor.measure(*reader, kKeysPerSlice) : base::Result<bool>(reader.error());
-    if (!measured) return refuse_range(shared.member, *at.call, measured.error());
-    if (!*measured) return measure_on(shared, std::move(at), std::move(header));
-    send_measured(shared.member, *at.call, std::move(at.cursor), *reader, header);
+    if (!measured) return refuse(shared.member, *at.call, reply, measured.error());
+    if (!*measured) return measure_on(shared, std::move(at), std::move(reply));
+    send_measured(shared.member, *at.call, std::move(at.cursor), *reader, reply);
   });
 }
 
 /// One selected answer on its way through the `reader` thread. `call` is used in its own thread only; the rest belongs to
 /// whoever runs the next slice.
 struct Selected {
-  Selected(RangeShared& with, net::GrpcCall& answered, const RangeRequest& asked, HeaderWriter writer)
-      : shared(with), home(answered.executor()), call(answered.ref()), request(asked), header(std::move(writer)) {}
+  Selected(RangeShared& with, net::GrpcCall& answered, const RangeRequest& asked, RangeReply how)
+      : shared(with), home(answered.executor()), call(answered.ref()), request(asked), reply(std::move(how)) {}
 
   RangeShared& shared;
   net::Executor& home;
   net::CallRef call;
   const RangeRequest request;
-  const HeaderWriter header;
+  const RangeReply reply;
   SelectionBudget::Share share;
   std::optional<mvcc::RangeCursor> pin;  // holds revision and count
   std::optional<RangeSelector> selector;
@@ -83,14 +89,15 @@ using SelectedPtr = std::shared_ptr<Selected>;
 
 /// The last that is said in the call's thread; call and answer hold each other until then.
 void refuse_selected(const SelectedPtr& at, const base::Error& error) {
-  refuse_range(at->shared.member, *at->call, error);
+  refuse(at->shared.member, *at->call, at->reply, error);
   at->call.reset();
 }
 
 void send_selected(const SelectedPtr& at, const base::Result<bool>& outcome) {
   if (!outcome) return refuse_selected(at, outcome.error());
+  count_range(at->shared.member, at->reply, true);
   std::string head, tail;
-  at->header(at->pin->answer().current_revision, head);
+  at->reply.header(at->pin->answer().current_revision, head);
   append_range_end(at->selector->more(), at->pin->answer().count, tail);
   const std::uint64_t length = head.size() + static_cast<std::uint64_t>(at->selector->total_bytes()) + tail.size();
   at->call->send_large(length, std::make_unique<SelectionProducer>(at->shared.member, *std::move(at->selector), *std::move(at->pin),
@@ -138,46 +145,53 @@ void begin_selected(const SelectedPtr& at) {
 
 }  // namespace
 
+void count_range(Member& member, const RangeReply& reply, bool success) {
+  const base::Instant now = member.clock().now();
+  member.metrics().range_reads.observe(RequestKind::kRange, success, now - reply.begun);
+  member.metrics().requests.observe(RequestKind::kRange, success, now - reply.asked);
+}
+
 void refuse_range(Member& member, net::GrpcCall& call, const base::Error& error) {
   if (is_fatal(error)) member.failure().report("database cannot be read", error);
   call.finish(status_of(error));
 }
 
 void answer_in_key_order(RangeShared& shared, net::GrpcCall& call, const RangeRequest& request, mvcc::RangeReader& reader,
-                         const HeaderWriter& header) {
+                         const RangeReply& reply) {
   mvcc::RangeCursor cursor(mvcc::KeyRange::of(request.key(), request.range_end()), range_options(request),
                            mvcc::RangeCursor::Hold::kPin);
   const auto started = cursor.start(shared.member.views(), reader);
-  if (!started) return refuse_range(shared.member, call, started.error());
+  if (!started) return refuse(shared.member, call, reply, started.error());
   const auto measured = cursor.measure(reader, kKeysPerSlice);
-  if (!measured) return refuse_range(shared.member, call, measured.error());
-  if (*measured) return send_measured(shared.member, call, std::move(cursor), reader, header);
-  measure_on(shared, Measured{call.ref(), std::move(cursor)}, header);
+  if (!measured) return refuse(shared.member, call, reply, measured.error());
+  if (*measured) return send_measured(shared.member, call, std::move(cursor), reader, reply);
+  measure_on(shared, Measured{call.ref(), std::move(cursor)}, reply);
 }
 
 void answer_selected(RangeShared& shared, net::GrpcCall& call, const RangeRequest& request, mvcc::RangeReader& reader,
-                     const HeaderWriter& header) {
+                     const RangeReply& reply) {
   std::int64_t keys = 0;
   {
     auto pin = pin_range(shared.member, request, reader);
-    if (!pin) return refuse_range(shared.member, call, pin.error());
+    if (!pin) return refuse(shared.member, call, reply, pin.error());
     const mvcc::RangeAnswer& answer = pin->answer();
     RangeSelector selector(request, answer.revision);
     auto arranged = selector.walk(reader, kKeysPerReaderSlice);
     const bool small = arranged && *arranged && selector.total_bytes() < kWorthStreaming;
     if (small) arranged = selector.arrange(reader, kKeysPerReaderSlice);
-    if (!arranged) return refuse_range(shared.member, call, arranged.error());
+    if (!arranged) return refuse(shared.member, call, reply, arranged.error());
     if (small && *arranged) {
+      count_range(shared.member, reply, true);
       std::string bytes;
-      header(answer.current_revision, bytes);
+      reply.header(answer.current_revision, bytes);
       while (!selector.done())
-        if (const auto added = selector.append_next(reader, bytes); !added) return refuse_range(shared.member, call, added.error());
+        if (const auto added = selector.append_next(reader, bytes); !added) return refuse(shared.member, call, reply, added.error());
       append_range_end(selector.more(), answer.count, bytes);
       return call.reply(std::move(bytes));
     }
     keys = request.limit() > 0 ? std::min(request.limit(), answer.count) : answer.count;
   }
-  const auto at = std::make_shared<Selected>(shared, call, request, header);
+  const auto at = std::make_shared<Selected>(shared, call, request, reply);
   call.set_on_cancelled([at](net::CancelReason) { at->cancelled = true; });
   shared.budget.acquire(static_cast<std::size_t>(keys) * RangeSelector::kBytesPerKey, [at](SelectionBudget::Share share) {
     at->share = std::move(share);

@@ -26,16 +26,26 @@ struct RangeShared {
   SelectionBudget budget{64u << 20};
 };
 
+/// How a unary Range is answered: its header, and when it came and its reading began, for the metrics.
+struct RangeReply {
+  HeaderWriter header;
+  base::Instant asked;
+  base::Instant begun;
+};
+
 /// Answers a unary Range in key order: one key, a page, or a list of any length. A small answer leaves at once; the length
 /// of a larger one is taken from the index, in slices if need be, and its rows are read as the client takes them, at a
 /// pinned revision. Memory does not grow with the list. In the call's thread.
 void answer_in_key_order(RangeShared& shared, net::GrpcCall& call, const etcdserverpb::RangeRequest& request, mvcc::RangeReader& reader,
-                         const HeaderWriter& header);
+                         const RangeReply& reply);
 
 /// Answers a unary Range that is filtered by revisions or ordered otherwise (RangeSelector). A small one at once; else the
 /// `reader` thread chooses and arranges its rows in slices, and they are sent as above. In the call's thread.
 void answer_selected(RangeShared& shared, net::GrpcCall& call, const etcdserverpb::RangeRequest& request, mvcc::RangeReader& reader,
-                     const HeaderWriter& header);
+                     const RangeReply& reply);
+
+/// Counts the times of a Range that is about to be answered or refused.
+void count_range(Member& member, const RangeReply& reply, bool success);
 
 /// Refuses a range that failed; a database that cannot be read ends the member.
 void refuse_range(Member& member, net::GrpcCall& call, const base::Error& error);

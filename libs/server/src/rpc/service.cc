@@ -30,10 +30,12 @@ void Service::append_header(std::int64_t revision, std::string& out) const {
 
 void Service::propose_then(net::CallRef call, RequestField field, std::string_view request, Applied then) {
   net::Executor& home = call->executor();
+  const base::Instant begin = member_.clock().now();
   // Only the message knows how to answer; it stays with the call until the entry is applied.
   member_.proposer().propose(
       field, request,
-      [call = std::move(call), then = std::move(then)](base::Result<ResponseMessage> applied) mutable {
+      [this, begin, field, call = std::move(call), then = std::move(then)](base::Result<ResponseMessage> applied) mutable {
+        member_.metrics().requests.observe(kind_of(field), applied.has_value(), member_.clock().now() - begin);
         if (!applied && applied.error().code == raft::Errc::kInboxFull) applied = base::Error(Errc::kTooManyRequests);
         then(*call, std::move(applied));
       },
