@@ -45,7 +45,6 @@ base::Result<> Raft::handle_proposal(Message& m) {
     say_.debug("{:x} [term {}] transfer leadership to {:x} is in progress; dropping proposal", id_, term_, lead_transferee_);
     return base::Error(Errc::kProposalDropped);
   }
-  const Index pending_before = pending_conf_index_;
   for (std::size_t i = 0; i < m.entries.size(); ++i) {
     Entry& entry = m.entries[i];
     if (entry.type == EntryType::kNormal) continue;
@@ -53,22 +52,19 @@ base::Result<> Raft::handle_proposal(Message& m) {
     if (!change) {
       // It came from outside, or from a broken proposer: nobody could ever apply it.
       say_.warn("{:x} dropping proposal: {}", id_, change.error().message());
-      pending_conf_index_ = pending_before;
       return base::Error(Errc::kProposalDropped, change.error().message());
     }
     const std::string obstacle = conf_change_obstacle(change->changes.empty());
     if (!obstacle.empty() && !disable_conf_change_validation_) {
-      say_.info("{:x} ignoring conf change {} at config {}: {}", id_, entry.data.empty() ? "" : describe(*change), tracker_.membership.describe(),
-                obstacle);
+      say_.info("{:x} ignoring conf change {} at config {}: {}", id_, entry.data.empty() ? "" : describe(*change),
+                tracker_.membership.describe(), obstacle);
       entry = {};
     } else {
       pending_conf_index_ = log_.last_index() + i + 1;
     }
   }
-  if (!append_entries(std::move(m.entries))) {
-    pending_conf_index_ = pending_before;
-    return base::Error(Errc::kProposalDropped);
-  }
+  // Dropped here, a conf change still counts as pending until the log has passed its place; so it is in etcd.
+  if (!append_entries(std::move(m.entries))) return base::Error(Errc::kProposalDropped);
   broadcast_append();
   return {};
 }

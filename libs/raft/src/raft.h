@@ -169,7 +169,8 @@ class Raft {
   Index snapshot_index_ = 0;
   std::uint64_t uncommitted_size_ = 0;
   ReadOnly read_only_;
-  /// Reads that arrived before this leader committed anything of its term.
+  /// Reads that arrived before this leader committed anything of its term. They outlive that term: whenever this node
+  /// leads again, its commit index is no older than they are.
   std::vector<Message> postponed_reads_;
 
   std::vector<Message> messages_;

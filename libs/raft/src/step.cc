@@ -200,7 +200,6 @@ void Raft::reset(Term term) {
   pending_conf_index_ = 0;
   uncommitted_size_ = 0;
   read_only_ = {};
-  postponed_reads_.clear();
 }
 
 void Raft::become_follower(Term term, NodeId lead) {

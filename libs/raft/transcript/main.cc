@@ -1,6 +1,4 @@
 // raft_transcript [--ignore-logs] FILE…: runs transcripts and says what differs.
-#include <algorithm>
-#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -9,6 +7,7 @@
 #include <vector>
 
 #include "transcript.h"
+#include "verdict.h"
 
 namespace etcdpp::raft::transcript {
 namespace {
@@ -27,45 +26,6 @@ Script script_for(const std::filesystem::path& file, const std::vector<Block>& b
   return interaction_script();
 }
 
-std::vector<std::string> lines_of(const std::string& text, bool ignore_logs) {
-  std::vector<std::string> lines;
-  std::size_t at = 0;
-  while (at < text.size()) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    std::string line = text.substr(at, end - at);
-    at = end + 1;
-    const std::string_view content = std::string_view(line).substr(std::min(line.find_first_not_of(' '), line.size()));
-    bool log = false;
-    for (const char* level : {"DEBUG ", "INFO ", "WARN ", "ERROR ", "FATAL "}) log |= content.starts_with(level);
-    if (!(ignore_logs && log)) lines.push_back(std::move(line));
-  }
-  // A command that printed nothing but log lines printed nothing.
-  if (lines.empty()) lines.push_back("ok");
-  return lines;
-}
-
-/// Expected and actual lines by their longest common subsequence.
-std::string diff(const std::vector<std::string>& expected, const std::vector<std::string>& actual) {
-  const std::size_t n = expected.size();
-  const std::size_t m = actual.size();
-  std::vector<std::vector<std::uint32_t>> common(n + 1, std::vector<std::uint32_t>(m + 1, 0));
-  for (std::size_t i = n; i-- > 0;)
-    for (std::size_t j = m; j-- > 0;)
-      common[i][j] = expected[i] == actual[j] ? common[i + 1][j + 1] + 1 : std::max(common[i + 1][j], common[i][j + 1]);
-  std::string out;
-  for (std::size_t i = 0, j = 0; i < n || j < m;) {
-    if (i < n && j < m && expected[i] == actual[j]) {
-      out += "    " + expected[i] + "\n";
-      ++i, ++j;
-    } else if (j == m || (i < n && common[i + 1][j] >= common[i][j + 1])) {
-      out += "  - " + expected[i++] + "\n";
-    } else {
-      out += "  + " + actual[j++] + "\n";
-    }
-  }
-  return out;
-}
-
 bool run(const std::string& file, bool ignore_logs) {
   std::ifstream in(file, std::ios::binary);
   if (!in) {
@@ -74,16 +34,9 @@ bool run(const std::string& file, bool ignore_logs) {
   }
   const std::string text{std::istreambuf_iterator<char>(in), {}};
   const std::vector<Block> blocks = parse(text);
-  const Script script = script_for(file, blocks);
-  std::string differences;
-  for (const Block& block : blocks) {
-    const auto expected = lines_of(block.expected, ignore_logs);
-    const auto actual = lines_of(script(block), ignore_logs);
-    if (expected != actual) differences += file + ":" + std::to_string(block.line) + ": " + block.command + "\n" + diff(expected, actual);
-  }
-  if (blocks.empty()) differences = "  no commands in it\n";
-  std::cout << (differences.empty() ? "ok   " : "FAIL ") << file << "\n" << differences;
-  return differences.empty();
+  const std::string found = differences(file, blocks, script_for(file, blocks), ignore_logs);
+  std::cout << (found.empty() ? "ok   " : "FAIL ") << file << "\n" << found;
+  return found.empty();
 }
 
 }  // namespace
