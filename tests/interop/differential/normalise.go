@@ -3,7 +3,9 @@ package differential
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -15,7 +17,7 @@ import (
 // Equal compares the two answers to one request. It changes them: what may differ is made equal first.
 //
 // May differ: member and cluster id, raft term; the order among equal sort keys; the order of a lease's keys and of leases;
-// a remaining TTL by two seconds; sizes and raft indices in Status; ids and URLs in MemberList; the text (not the code) of the
+// a remaining TTL by two seconds; the order of alarms; sizes and raft indices in Status; ids and URLs in MemberList; the text (not the code) of the
 // answer to bytes that are no message.
 func Equal(request Request, subject, reference Answer) bool {
 	if subject.Err != nil || reference.Err != nil {
@@ -51,6 +53,10 @@ func ties(request Request, answer Answer) {
 }
 
 func normalise(request, answer proto.Message) {
+	own := uint64(0)
+	if headed, ok := answer.(interface{ GetHeader() *pb.ResponseHeader }); ok {
+		own = headed.GetHeader().GetMemberId()
+	}
 	headers(answer.ProtoReflect())
 	switch m := answer.(type) {
 	case *pb.RangeResponse:
@@ -61,7 +67,21 @@ func normalise(request, answer proto.Message) {
 		slices.SortFunc(m.Keys, bytes.Compare)
 	case *pb.LeaseLeasesResponse:
 		slices.SortFunc(m.Leases, func(a, b *pb.LeaseStatus) int { return cmp.Compare(a.ID, b.ID) })
+	case *pb.AlarmResponse:
+		for _, alarm := range m.Alarms {
+			if alarm.MemberID == own {
+				alarm.MemberID = 1
+			}
+		}
+		slices.SortFunc(m.Alarms, func(a, b *pb.AlarmMember) int {
+			return cmp.Or(cmp.Compare(a.MemberID, b.MemberID), cmp.Compare(a.Alarm, b.Alarm))
+		})
 	case *pb.StatusResponse:
+		// Go prints an alarm with one space or two.
+		for i, text := range m.Errors {
+			m.Errors[i] = strings.ReplaceAll(strings.ReplaceAll(text, "  ", " "), fmt.Sprint(own), "1")
+		}
+		slices.Sort(m.Errors)
 		m.DbSize, m.DbSizeInUse, m.Leader, m.RaftIndex, m.RaftTerm, m.RaftAppliedIndex = 0, 0, 0, 0, 0, 0
 	case *pb.MemberListResponse:
 		for _, member := range m.Members {
