@@ -229,6 +229,8 @@ void Lessor::promote(Duration extend, Instant now) {
     }
     Lease& lease = leases_.find(id)->second;
     lease.heap_time = kForever;
+    // What an earlier leader offered stands before this leader's first entry, or nowhere.
+    lease.offer = 0;
     set_expiry(id, lease, expiry);
     schedule_checkpoint(id, lease, now);
   }
@@ -241,7 +243,7 @@ void Lessor::demote() {
   for (auto& [id, lease] : leases_) lease.expiry = lease.heap_time = lease.checkpoint_time = kForever;
 }
 
-base::Result<Lessor::Renewed> Lessor::renew(LeaseId id, Instant now) {
+base::Result<Lessor::Renewed> Lessor::renew(LeaseId id, Instant now, std::uint64_t cleared) {
   if (!primary_) return base::Error(Errc::kNotPrimary);
   const auto it = leases_.find(id);
   if (it == leases_.end()) return base::Error(Errc::kNotFound);
@@ -249,7 +251,8 @@ base::Result<Lessor::Renewed> Lessor::renew(LeaseId id, Instant now) {
   if (lease.expiry <= now) return Renewed{Renewal::kExpired, 0};
   // Every member must forget the checkpoint, else the next leader counts from it and ends the lease too early: also where
   // this member offers none itself.
-  if (lease.remaining_ttl_seconds > 0) return Renewed{Renewal::kCheckpointFirst, 0};
+  if (lease.remaining_ttl_seconds > 0 || lease.offer > cleared) return Renewed{Renewal::kCheckpointFirst, 0};
+  lease.offer = 0;
   set_expiry(id, lease, later(now, lease.ttl_seconds));
   return Renewed{Renewal::kRenewed, lease.ttl_seconds};
 }
@@ -286,8 +289,12 @@ std::vector<Lessor::Checkpoint> Lessor::take_checkpoints(Instant now, std::size_
     lease.checkpoint_time = kForever;
     if (lease.expiry <= now) continue;
     const std::int64_t left = std::chrono::ceil<seconds>(lease.expiry - now).count();
-    if (left < lease.ttl_seconds) due.push_back({id, left});  // applied, it schedules the next
-    else schedule_checkpoint(id, lease, now);                 // renewed just now: nothing to say yet
+    if (left < lease.ttl_seconds) {
+      due.push_back({id, left});  // applied, it schedules the next
+      lease.offer = ++offered_;
+      continue;
+    }
+    schedule_checkpoint(id, lease, now);  // renewed just now: nothing to say yet
   }
   return due;
 }

@@ -202,7 +202,7 @@ void Member::assemble_primary_lessor() {
           },
   };
   primary_lessor_ = std::make_unique<PrimaryLessor>(
-      std::move(ports), PrimaryLessor::Options{config.heartbeat_interval, config.request_timeout(), config.feature_gates.fast_lease_keep_alive});
+      std::move(ports), PrimaryLessor::Options{config.election_timeout, config.request_timeout(), config.feature_gates.fast_lease_keep_alive});
 }
 
 bool Member::step_core() {
@@ -285,7 +285,7 @@ void Member::close() {
 }
 
 void Member::led_first_entry(std::uint64_t term) {
-  primary_lessor_->promote(term, options_.config.election_timeout);
+  primary_lessor_->promote(term);
   if (!state_.published) publish_attributes();
   if (boot_.rows.membership.cluster_version().empty()) propose_cluster_version();
 }

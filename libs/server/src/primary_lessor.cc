@@ -19,17 +19,14 @@ constexpr std::size_t kEntryBytes = 24;
 constexpr std::size_t kRevocationsAtOnce = 128;
 /// As etcd: checkpoints in one entry.
 constexpr std::size_t kCheckpointsAtOnce = 1000;
-/// As etcd: without a tick for so many heartbeats leadership must be confirmed.
-constexpr int kHeartbeatsOfTrust = 3;
 
 }  // namespace
 
-bool PrimaryLessor::leads(base::Instant now) const { return now - led_at_ <= kHeartbeatsOfTrust * options_.heartbeat_interval; }
-
-void PrimaryLessor::promote(std::uint64_t term, base::Duration extend) {
+void PrimaryLessor::promote(std::uint64_t term) {
   term_ = term;
-  led_at_ = ports_.clock.now();
-  ports_.lessor.promote(extend, led_at_);
+  // That its first entry is applied says when nothing: this may be long after it was committed.
+  confirmed_at_ = base::Instant::min();
+  ports_.lessor.promote(options_.election_timeout, ports_.clock.now());
   for (Waiting& waiting : std::exchange(waiting_for_primary_, {})) waiting.then({});
 }
 
@@ -38,6 +35,7 @@ void PrimaryLessor::demote() {
   ports_.lessor.demote();
   // Whoever leads next decides about them; if it is this member again, it answers.
   for (auto& [id, renewal] : std::exchange(waiting_for_revoke_, {})) renew(std::move(renewal));
+  for (Renewal& renewal : std::exchange(waiting_for_confirmation_, {})) renew(std::move(renewal));
 }
 
 void PrimaryLessor::tick() {
@@ -52,14 +50,13 @@ void PrimaryLessor::tick() {
     then(base::Error(ports_.member.has_leader() ? Errc::kTimeout : Errc::kNoLeader));
   }
   if (!ports_.lessor.primary()) return;
-  if (leads(now)) led_at_ = now;
   propose_due();
 }
 
 // --- Renewals.
 
 void PrimaryLessor::renew(lease::LeaseId id, std::move_only_function<void(base::Result<std::int64_t>)> done) {
-  renew(Renewal{.id = id, .done = std::move(done)});
+  renew(Renewal{.id = id, .done = std::move(done), .deadline = ports_.clock.now() + options_.request_timeout});
 }
 
 void PrimaryLessor::renew(Renewal renewal) {
@@ -70,7 +67,11 @@ void PrimaryLessor::renew(Renewal renewal) {
     });
     return;
   }
-  if (!renewal.confirmed && !leads(ports_.clock.now())) return confirm(std::move(renewal));
+  const base::Instant now = ports_.clock.now();
+  const bool trusted = confirmed_at_ >= now - options_.election_timeout;
+  if (!trusted) waiting_for_confirmation_.push_back(std::move(renewal));
+  if (confirmed_at_ < now - options_.election_timeout / 2) confirm_leadership();
+  if (!trusted) return;
   if (!renewal.applied && (!options_.fast_keep_alive || !ports_.lessor.exists(renewal.id))) {
     ports_.when_applied([this, renewal = std::move(renewal)](base::Result<> applied) mutable {
       if (!applied) return renewal.done(applied.error());
@@ -80,7 +81,7 @@ void PrimaryLessor::renew(Renewal renewal) {
     return;
   }
   // The clock is read here, where the promise is made.
-  const auto renewed = ports_.lessor.renew(renewal.id, ports_.clock.now());
+  const auto renewed = ports_.lessor.renew(renewal.id, now, renewal.cleared);
   if (!renewed) return renewal.done(renewed.error().code == lease::Errc::kNotFound ? base::Result<std::int64_t>(0) : renewed.error());
   switch (renewed->outcome) {
     case lease::Lessor::Renewal::kRenewed:
@@ -91,24 +92,26 @@ void PrimaryLessor::renew(Renewal renewal) {
   }
 }
 
-void PrimaryLessor::confirm(Renewal renewal) {
-  const base::Instant asked_at = ports_.clock.now();
-  ports_.confirm_leadership([this, asked_at, term = term_, renewal = std::move(renewal)](base::Result<> confirmed) mutable {
-    if (!confirmed) {
-      ports_.logger.warn("lease renewal refused: leadership is not confirmed", {{"error", confirmed.error().message()}});
-      return renewal.done(base::Error(lease::Errc::kNotPrimary));
+void PrimaryLessor::confirm_leadership() {
+  if (confirming_) return;
+  confirming_ = true;
+  ports_.confirm_leadership([this, asked_at = ports_.clock.now(), term = term_](const base::Result<>& confirmed) {
+    confirming_ = false;
+    if (confirmed && term == term_ && ports_.lessor.primary()) confirmed_at_ = asked_at;
+    if (!confirmed) ports_.logger.warn("failed to check current member's leadership", {{"error", confirmed.error().message()}});
+    const base::Instant now = ports_.clock.now();
+    for (Renewal& renewal : std::exchange(waiting_for_confirmation_, {})) {
+      // Asked again by the next one, unless its time is over.
+      if (confirmed && renewal.deadline > now) renew(std::move(renewal));
+      else renewal.done(base::Error(lease::Errc::kNotPrimary));
     }
-    if (term == term_ && ports_.lessor.primary()) {
-      led_at_ = std::max(led_at_, asked_at);
-      renewal.confirmed = true;
-    }
-    renew(std::move(renewal));
   });
 }
 
 void PrimaryLessor::clear_checkpoint(Renewal renewal) {
   etcdserverpb::LeaseCheckpointRequest request;
   request.add_checkpoints()->set_id(renewal.id);
+  renewal.cleared = ports_.lessor.offered();
   propose(RequestField::kLeaseCheckpoint, request, [this, renewal = std::move(renewal)](const base::Result<ResponseMessage>& applied) mutable {
     if (!applied) return renewal.done(applied.error());
     renew(std::move(renewal));

@@ -22,10 +22,12 @@ namespace etcdpp::server {
 /// left of long ones.
 ///
 /// Leadership. Expiry is judged in the term in which this member was promoted, and what comes of it is proposed for that term
-/// only: it enters the log of nobody else, and not later (Proposal::only_in_term). A renewal promises time, so it must not be
-/// given by a leader that has been replaced without noticing: as long as ticks come in time, check-quorum makes such a leader
-/// step down before the next one's leases, which began an election timeout longer, can end. Once ticks have failed to come
-/// for three heartbeats (a stopped process, a starved machine) a ReadIndex round must confirm that it still leads.
+/// only: it enters the log of nobody else, and not later (Proposal::only_in_term).
+/// A renewal promises time, so a leader that has been replaced without noticing must not give one. It is given only within an
+/// election timeout of a moment at which a ReadIndex round was asked for that has since confirmed this leader. Whoever
+/// replaces it is promoted after that moment, and gives every lease its time from then and an election timeout more: so the
+/// lease ends there no earlier than was promised here, whatever became of this process, its clock's ticks or its network in
+/// between. Renewals share a round; while they come it is renewed before it runs out, so that none has to wait.
 ///
 /// Threads: the apply loop's, in tasks and beside entries. Bounds: revocations and checkpoints by bytes in flight; whoever
 /// waits here is one per keep-alive stream, up to the request timeout.
@@ -48,7 +50,7 @@ class PrimaryLessor {
     std::function<void(std::move_only_function<void(base::Result<>)> then)> when_applied;
   };
   struct Options {
-    base::Duration heartbeat_interval;
+    base::Duration election_timeout;
     base::Duration request_timeout;
     /// Feature gate FastLeaseKeepAlive: only a renewal of an unknown lease waits for what is committed and not yet applied.
     bool fast_keep_alive = true;
@@ -57,7 +59,7 @@ class PrimaryLessor {
   PrimaryLessor(Ports ports, const Options& options) : ports_(std::move(ports)), options_(options) {}
 
   /// The first entry of this leader's term has been applied.
-  void promote(std::uint64_t term, base::Duration extend);
+  void promote(std::uint64_t term);
   void demote();
   /// Once per heartbeat interval: proposes what is due, ends waits.
   void tick();
@@ -74,17 +76,17 @@ class PrimaryLessor {
   struct Renewal {
     lease::LeaseId id;
     std::move_only_function<void(base::Result<std::int64_t>)> done;
-    bool confirmed = false;  ///< A round that began after the renewal came has said that we lead.
-    bool applied = false;    ///< What was committed when it came is applied.
+    base::Instant deadline;
+    std::uint64_t cleared = 0;  ///< As Lessor::renew wants it.
+    bool applied = false;       ///< What was committed when it came is applied.
   };
   struct Waiting {
     base::Instant deadline;
     std::move_only_function<void(base::Result<>)> then;
   };
 
-  bool leads(base::Instant now) const;
   void renew(Renewal renewal);
-  void confirm(Renewal renewal);
+  void confirm_leadership();
   void clear_checkpoint(Renewal renewal);
   void wait_for_primary(std::move_only_function<void(base::Result<>)> then);
   void propose_due();
@@ -97,8 +99,10 @@ class PrimaryLessor {
   const Options options_;
   /// The term of the last promotion.
   std::uint64_t term_ = 0;
-  /// The last moment at which ticks or a round have said that we lead.
-  base::Instant led_at_{};
+  /// When the last round that has confirmed us in this term was asked for; never: long ago.
+  base::Instant confirmed_at_ = base::Instant::min();
+  bool confirming_ = false;
+  std::vector<Renewal> waiting_for_confirmation_;
   std::size_t bytes_in_flight_ = 0;
   bool proposing_ = false;  ///< Within propose_due().
   bool refused_ = false;    ///< Something of it was refused at once: no more now.

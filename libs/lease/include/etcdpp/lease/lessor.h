@@ -109,14 +109,19 @@ class Lessor {
   enum class Renewal {
     kRenewed,          ///< the whole TTL again from `now`
     kExpired,          ///< too late: answer TTL 0 once revoke() has removed it, or kNotPrimary after demote()
-    kCheckpointFirst,  ///< a checkpoint of 0 must be applied first; then call again
+    kCheckpointFirst,  ///< a checkpoint of 0 must be applied first; then call again with what offered() was before
   };
   struct Renewed {
     Renewal outcome;
     std::int64_t ttl_seconds;
   };
-  /// kNotPrimary; kNotFound.
-  base::Result<Renewed> renew(LeaseId id, base::Instant now);
+  /// kNotPrimary; kNotFound. `cleared`: a checkpoint of 0 that was proposed after offered() had said so has been applied.
+  ///
+  /// A checkpoint that was offered before a renewal and is applied after it would make the next leader count from what
+  /// was left then. So after an offer the renewal's own checkpoint has to go behind it into the log.
+  base::Result<Renewed> renew(LeaseId id, base::Instant now, std::uint64_t cleared = 0);
+  /// Counts what take_checkpoints() has handed out.
+  std::uint64_t offered() const { return offered_; }
 
   /// Up to `max` leases whose time has passed, for the caller to propose LeaseRevoke. Each comes again after
   /// recheck_interval while it still exists. Empty unless primary.
@@ -149,6 +154,8 @@ class Lessor {
     /// The time of this lease's one valid entry in each heap (expiry's may be earlier than `expiry`).
     base::Instant heap_time = base::Instant::max();
     base::Instant checkpoint_time = base::Instant::max();
+    /// offered() of its last offer, which may not be applied yet; 0: none.
+    std::uint64_t offer = 0;
     /// Keys, as nodes of items_; null while there are none.
     std::unique_ptr<std::vector<Items::value_type*>> keys;
   };
@@ -166,6 +173,7 @@ class Lessor {
   Leases leases_;
   Items items_;
   bool primary_ = false;
+  std::uint64_t offered_ = 0;
   DeadlineHeap expiry_heap_;
   DeadlineHeap checkpoint_heap_;
 };
