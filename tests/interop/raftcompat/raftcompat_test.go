@@ -44,19 +44,32 @@ func TestOwnTranscripts(t *testing.T) {
 					return normalise(c.run(*d))
 				}
 			}
-			if os.Getenv("RAFTCOMPAT_REWRITE") == "" {
-				datadriven.RunTest(t, file, run)
-				return
-			}
 			text, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(file, []byte(rewritten(t, string(text), run)), 0o644); err != nil {
+			printed := rewritten(t, string(text), run)
+			if printed == string(text) {
+				return
+			}
+			if os.Getenv("RAFTCOMPAT_REWRITE") == "" {
+				t.Fatal(firstDifference(string(text), printed))
+			}
+			if err := os.WriteFile(file, []byte(printed), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		})
 	}
+}
+
+func firstDifference(expected, printed string) string {
+	theirs := strings.Split(printed, "\n")
+	for i, line := range strings.Split(expected, "\n") {
+		if i >= len(theirs) || line != theirs[i] {
+			return fmt.Sprintf("line %d: the transcript has %q, etcd-raft prints %q", i+1, line, strings.Join(theirs[min(i, len(theirs)):min(i+3, len(theirs))], "\n"))
+		}
+	}
+	return "etcd-raft prints more"
 }
 
 // rewritten is a transcript with its outputs made anew.
