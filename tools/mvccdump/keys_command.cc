@@ -46,7 +46,7 @@ void print_table(Printer& printer, base::BytesView key, const std::vector<mvcc::
     printer.print({{"key", Data{base::Bytes(key)}},
                    {"generation", static_cast<std::uint64_t>(i + 1)},
                    {"lives", Text{life_text(generation, ended)}},
-                   {"created", generation.created > 0 ? Field{"", generation.created}.value : Field{"", None{}}.value},
+                   field_if(generation.created > 0, "created", generation.created),
                    {"modified", Text{revision_text(generation.revisions.back())}},
                    {"version", generation.version},
                    {"revisions", Text{revisions}}});

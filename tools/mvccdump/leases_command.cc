@@ -30,13 +30,12 @@ base::Result<Exit> leases_command(Context& context) {
   for (const auto& [key, state] : space.keys)
     if (state.lease != 0) leases[static_cast<std::uint64_t>(state.lease)].keys.push_back(key);
   for (auto& [id, granted] : leases) {
-    Record record{{"id", Id{id}}};
-    if (context.printer.format() == Format::kJson) record.push_back({"number", static_cast<std::int64_t>(id)});
-    record.push_back({"state", Text{granted.known ? "granted" : "missing"}});
-    record.push_back(granted.known ? Field{"ttl", granted.ttl} : Field{"ttl", None{}});
-    record.push_back(granted.known && granted.remaining_ttl != 0 ? Field{"remaining_ttl", granted.remaining_ttl} : Field{"remaining_ttl", None{}});
-    record.push_back({"key_count", static_cast<std::uint64_t>(granted.keys.size())});
-    record.push_back({"keys", DataList{std::move(granted.keys)}});
+    const Record record{{"id", Id{id}},
+                        {"state", Text{granted.known ? "granted" : "missing"}},
+                        field_if(granted.known, "ttl", granted.ttl),
+                        field_if(granted.remaining_ttl != 0, "remaining_ttl", granted.remaining_ttl),
+                        {"key_count", static_cast<std::uint64_t>(granted.keys.size())},
+                        {"keys", DataList{std::move(granted.keys)}}};
     context.printer.print(record);
   }
   return Exit::kFine;

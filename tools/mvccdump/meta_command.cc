@@ -12,10 +12,10 @@ namespace {
 
 template <typename Value>
 Field or_none(const char* name, const std::optional<Value>& value) {
-  return value ? Field{name, *value} : Field{name, None{}};
+  return field_if(value.has_value(), name, value.value_or(Value()));
 }
 
-Field id_or_none(const char* name, const std::optional<std::uint64_t>& id) { return id ? Field{name, Id{*id}} : Field{name, None{}}; }
+Field id_or_none(const char* name, const std::optional<std::uint64_t>& id) { return field_if(id.has_value(), name, Id{id.value_or(0)}); }
 
 }  // namespace
 
@@ -62,14 +62,14 @@ base::Result<Exit> meta_command(Context& context) {
     record.push_back({name, Data{*value}});
   };
   const auto text_or_none = [&](const char* name, const std::optional<base::Bytes>& value) {
-    record.push_back(value ? Field{name, Data{*value}} : Field{name, None{}});
+    record.push_back(field_if(value.has_value(), name, Data{value.value_or("")}));
   };
   json_or_text("conf_state", conf_state);
   text_or_none("storage_version", storage_version);
   text_or_none("cluster_version", cluster_version);
   json_or_text("downgrade", downgrade);
-  record.push_back(marks.scheduled < 0 ? Field{"scheduled_compact_revision", None{}} : Field{"scheduled_compact_revision", marks.scheduled});
-  record.push_back(marks.finished < 0 ? Field{"finished_compact_revision", None{}} : Field{"finished_compact_revision", marks.finished});
+  record.push_back(field_if(marks.scheduled >= 0, "scheduled_compact_revision", marks.scheduled));
+  record.push_back(field_if(marks.finished >= 0, "finished_compact_revision", marks.finished));
 
   source->show(context.progress, "counting rows");
   std::string counts = "{";

@@ -42,6 +42,14 @@ struct Field {
 };
 using Record = std::vector<Field>;
 
+/// The field, without its value where `there` is false.
+template <typename Value>
+Field field_if(bool there, const char* name, Value value) {
+  Field field{name, None{}};
+  if (there) field.value = std::move(value);
+  return field;
+}
+
 /// Writes records of one shape after the other, each command's answer in both formats.
 ///
 /// A table's widths come from its first records, so that long ones are written as they come.

@@ -34,18 +34,11 @@ base::Result<Exit> revisions_command(Context& context) {
       record = {{"revision", Text{revision_text(at->revision)}}, {"event", Text{std::string(put ? "put" : "delete") + (row.intact ? "" : " BAD CHECKSUM")}}};
     }
     record.push_back({"key", Data{base::Bytes(kv->key)}});
-    const auto number = [&](const char* name, std::int64_t n) {
-      if (put) {
-        record.push_back({name, n});
-      } else {
-        record.push_back({name, None{}});
-      }
-    };
-    number("create_revision", kv->create_revision);
-    number("mod_revision", kv->mod_revision);
-    number("version", kv->version);
-    record.push_back(put ? Field{"lease", Id{static_cast<std::uint64_t>(kv->lease)}} : Field{"lease", None{}});
-    record.push_back(put ? Field{"value", Data{base::Bytes(kv->value)}} : Field{"value", None{}});
+    record.push_back(field_if(put, "create_revision", kv->create_revision));
+    record.push_back(field_if(put, "mod_revision", kv->mod_revision));
+    record.push_back(field_if(put, "version", kv->version));
+    record.push_back(field_if(put, "lease", Id{static_cast<std::uint64_t>(kv->lease)}));
+    record.push_back(field_if(put, "value", Data{base::Bytes(kv->value)}));
     if (!row.intact && context.printer.format() == Format::kJson) record.push_back({"bad_checksum", true});
     context.printer.print(record);
     return context.go_on();

@@ -147,7 +147,7 @@ TEST_CASE("mvccdump: leases, users, roles, members and marks of a recorded etcd"
     REQUIRE(leases.size() == expected_leases.size());
     std::set<std::int64_t> ids;
     for (const auto& lease : expected_leases) ids.insert(lease["id"].get<std::int64_t>());
-    for (const auto& lease : leases) CHECK(ids.contains(lease["number"].get<std::int64_t>()));
+    for (const auto& lease : leases) CHECK(ids.contains(std::stoll(lease["id"].get<std::string>(), nullptr, 16)));
     CHECK(leases[0]["ttl"] == 3600);
     CHECK(leases[1]["ttl"] == 7200);
     CHECK(leases[1]["keys"] == nlohmann::json::array({"lk2", "lk3"}));

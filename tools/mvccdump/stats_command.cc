@@ -106,7 +106,7 @@ class Stats {
     count_keys();
     Printer& printer = context_.printer;
     const Record summary{{"revision", std::max({revision_, marks_.in_force(), std::int64_t{1}})},
-                         {"compact_revision", marks_.in_force() < 0 ? Field{"", None{}}.value : Field{"", marks_.in_force()}.value},
+                         field_if(marks_.in_force() >= 0, "compact_revision", marks_.in_force()),
                          {"file_size", facts_.file_size},
                          {"keys", live_keys_},
                          {"deleted_keys", static_cast<std::uint64_t>(table_.size()) - live_keys_},

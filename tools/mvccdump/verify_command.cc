@@ -68,9 +68,9 @@ base::Result<Exit> verify_command(Context& context) {
   context.printer.print_list({{"file", Data{file}},
                               {"verdict", Text{verdict}},
                               {"problems", findings.count()},
-                              {"problems_not_listed", findings.unlisted() ? Field{"", findings.unlisted()}.value : Field{"", None{}}.value},
+                              field_if(findings.unlisted() > 0, "problems_not_listed", findings.unlisted()),
                               {"pages", pages},
-                              {"free_pages", free_pages ? Field{"", *free_pages}.value : Field{"", None{}}.value},
+                              field_if(free_pages.has_value(), "free_pages", free_pages.value_or(0)),
                               {"rows", rows}});
   return overtaken ? Exit::kNoVerdict : whole ? Exit::kFine : Exit::kDamage;
 }
