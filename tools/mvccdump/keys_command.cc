@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "rebuilt_index.h"
 
 namespace etcdpp::mvccdump {
@@ -60,7 +62,7 @@ base::Result<Exit> keys_command(Context& context) {
   ETCDPP_ASSIGN(const RebuiltIndex rebuilt, rebuild_index(context, *source));
   const mvcc::IndexRoot root = rebuilt.index.current();
   const base::Bytes& prefix = context.options.prefix;
-  for (auto key = rebuilt.keys.lower_bound(prefix); key != rebuilt.keys.end() && key->starts_with(prefix); ++key) {
+  for (auto key = std::lower_bound(rebuilt.keys.begin(), rebuilt.keys.end(), base::BytesView(prefix)); key != rebuilt.keys.end() && key->starts_with(prefix); ++key) {
     if (context.options.only_key && *key != *context.options.only_key) continue;
     const std::vector<mvcc::Generation> generations = root.generations(*key);
     mvcc::Revision modified;

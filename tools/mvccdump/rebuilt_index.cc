@@ -9,7 +9,7 @@ base::Result<RebuiltIndex> rebuild_index(Context& context, Source& source) {
   ETCDPP_ASSIGN(out.marks, read_compaction_marks(source));
   source.show(context.progress, "reading keys");
   ETCDPP_TRY(scan_key_rows(context, source, [&](const KeyRow& row) -> base::Result<> {
-    if (!out.keys.contains(base::Bytes(row.kv.key))) out.keys.emplace(row.kv.key);
+    out.table.at(row.kv.key);
     out.index.restore(row.kv.key, {.revision = row.at.revision,
                                    .tombstone = row.at.tombstone,
                                    .create_revision = row.kv.create_revision,
@@ -18,6 +18,8 @@ base::Result<RebuiltIndex> rebuild_index(Context& context, Source& source) {
     out.revision = row.at.revision.main;
     return {};
   }));
+  for (const KeyTable::Entry& entry : out.table.entries()) out.keys.push_back(entry.view());
+  std::sort(out.keys.begin(), out.keys.end());
   out.revision = std::max({std::int64_t{1}, out.revision, out.marks.in_force()});
   return out;
 }
