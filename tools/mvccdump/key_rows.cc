@@ -78,7 +78,7 @@ std::uint64_t value_hash(base::BytesView value) {
   std::size_t at = 0;
   for (; at + 8 <= value.size(); at += 8) mix(base::get_le64(value.data() + at));
   std::uint64_t rest = 0;
-  std::memcpy(&rest, value.data() + at, value.size() - at);
+  if (at < value.size()) std::memcpy(&rest, value.data() + at, value.size() - at);
   mix(rest);
   return h;
 }
