@@ -12,6 +12,8 @@
 
 #include <etcdpp/base/clock.h>
 
+#include <mvccpb/kv.pb.h>
+
 #include <request_codec.h>
 
 namespace etcdpp::sim {
@@ -48,6 +50,28 @@ struct Hash {
   std::uint32_t hash = 0;
 };
 
+/// A watcher over all its lives, and what it was sent.
+struct Watch {
+  std::string key;
+  std::string range_end;
+  bool prev_kv = false;
+  bool no_put = false;
+  bool no_delete = false;
+  bool progress_notify = false;
+  /// The first revision that it is to be sent; 0: not created yet.
+  std::int64_t first = 0;
+  /// Everything below was sent, or does not concern it; where it goes on after a crash. 0: from now on.
+  std::int64_t next = 0;
+  std::vector<mvccpb::Event> events;
+  bool over = false;
+  /// Ended by a compaction at this revision.
+  std::int64_t compacted = 0;
+
+  void told(std::int64_t revision) {
+    if (first != 0) next = std::max(next, revision + 1);
+  }
+};
+
 /// A lease that this member no longer has.
 struct LeaseEnd {
   std::int64_t id = 0;
@@ -61,6 +85,9 @@ struct History {
   std::vector<Read> reads;
   std::vector<Hash> hashes;
   std::vector<LeaseEnd> lease_ends;
+  std::vector<Watch> watches;
+  /// What was wrong with an answer by itself.
+  std::vector<std::string> watch_faults;
   /// When the newest grant or renewal that was answered had been asked for, with the TTL answered.
   struct Promise {
     base::Instant asked_at{};

@@ -15,11 +15,12 @@ namespace {
 using etcdpp::sim::Simulation;
 
 constexpr std::string_view kUsage =
-    "usage: etcdpp_sim [--seeds N] [--from S] [--stride K] [--verify-every K] [--without-sync log|database] [--expect-violation]\n"
+    "usage: etcdpp_sim [--seeds N] [--from S] [--stride K] [--verify-every K] [--without-sync log|database] [--watch-bug compaction|progress] [--expect-violation]\n"
     "       etcdpp_sim --seed S        one run, its trace printed\n"
     "  --seeds N           runs N seeds (200), S, S + K, S + 2K... (1, 1)\n"
     "  --verify-every K    runs every K-th seed twice: both traces must be the same (10; 0: none)\n"
     "  --without-sync W    a member that does not sync its log, or its database\n"
+    "  --watch-bug B       watchers that miss what a compaction took, or are told of progress too early\n"
     "  --expect-violation  success is to find one\n";
 
 struct Arguments {
@@ -51,6 +52,12 @@ Arguments parse(int argc, char** argv) {
       if (value == "log") arguments.sabotage = Simulation::Sabotage::kUnsyncedLog;
       else if (value == "database") arguments.sabotage = Simulation::Sabotage::kUnsyncedDatabase;
       else refuse("--without-sync log|database");
+      continue;
+    }
+    if (name == "--watch-bug") {
+      if (value == "compaction") arguments.sabotage = Simulation::Sabotage::kLateCompaction;
+      else if (value == "progress") arguments.sabotage = Simulation::Sabotage::kEarlyProgress;
+      else refuse("--watch-bug compaction|progress");
       continue;
     }
     char* end = nullptr;
@@ -92,6 +99,9 @@ int main(int argc, char** argv) {
     sum.writes += outcome.writes;
     sum.acknowledged += outcome.acknowledged;
     sum.reads += outcome.reads;
+    sum.watches += outcome.watches;
+    sum.events += outcome.events;
+    sum.compacted_watches += outcome.compacted_watches;
     sum.lives += outcome.lives;
     sum.recoveries += outcome.recoveries;
     sum.defragmentations += outcome.defragmentations;
@@ -113,11 +123,12 @@ int main(int argc, char** argv) {
     }
   }
   const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-  std::printf("%llu seeds (%llu of them twice) in %.1f s: %llu lives, %llu starts checked, %llu writes (%llu answered), %llu reads, %llu defragmentations, %llu calls to the disk; %llu with violations\n",
+  std::printf("%llu seeds (%llu of them twice) in %.1f s: %llu lives, %llu starts checked, %llu writes (%llu answered), %llu reads, %llu defragmentations, %llu watchers (%llu events, %llu ended by a compaction), %llu calls to the disk; %llu with violations\n",
               static_cast<unsigned long long>(runs), static_cast<unsigned long long>(twice), took, static_cast<unsigned long long>(sum.lives),
               static_cast<unsigned long long>(sum.recoveries), static_cast<unsigned long long>(sum.writes),
               static_cast<unsigned long long>(sum.acknowledged), static_cast<unsigned long long>(sum.reads), static_cast<unsigned long long>(sum.defragmentations),
-              static_cast<unsigned long long>(sum.calls), static_cast<unsigned long long>(found));
+              static_cast<unsigned long long>(sum.watches), static_cast<unsigned long long>(sum.events),
+              static_cast<unsigned long long>(sum.compacted_watches), static_cast<unsigned long long>(sum.calls), static_cast<unsigned long long>(found));
   if (arguments.expect_violation) return found > 0 ? 0 : 1;
   return found == 0 && !unstable ? 0 : 1;
 }

@@ -78,6 +78,33 @@ std::vector<KeyValue> Model::range(std::string_view key, std::string_view range_
   return rows;
 }
 
+std::vector<mvccpb::Event> Model::events(std::string_view key, std::string_view range_end, std::int64_t from, std::int64_t to) const {
+  std::map<std::pair<std::int64_t, std::int64_t>, mvccpb::Event> events;
+  for (auto it = keys_.lower_bound(std::string(key)); it != keys_.end() && in_range(it->first, key, range_end); ++it) {
+    // As it was one revision before, whatever else the same revision did to it.
+    const Version* last = nullptr;
+    const KeyValue* before = nullptr;
+    for (const Version& version : it->second) {
+      if (last && last->revision < version.revision) before = last->key_value ? &*last->key_value : nullptr;
+      last = &version;
+      if (version.revision >= from && version.revision < to) {
+        mvccpb::Event& event = events[{version.revision, version.sub}];
+        if (version.key_value) {
+          *event.mutable_kv() = *version.key_value;
+        } else {
+          event.set_type(mvccpb::Event::DELETE);
+          event.mutable_kv()->set_key(it->first);
+          event.mutable_kv()->set_mod_revision(version.revision);
+        }
+        if (before) *event.mutable_prev_kv() = *before;
+      }
+    }
+  }
+  std::vector<mvccpb::Event> ordered;
+  for (auto& [revision, event] : events) ordered.push_back(std::move(event));
+  return ordered;
+}
+
 // etcd's rule, told from all that ever was: rows above `compacted` all count, of the others what stays visible at `revision`.
 std::optional<std::uint32_t> Model::hash(std::int64_t compacted, std::int64_t revision) const {
   std::map<std::pair<std::int64_t, std::int64_t>, std::pair<std::string, std::string>> rows;

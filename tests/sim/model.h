@@ -40,6 +40,9 @@ class Model {
   /// to `revision` hashes. None where no key is kept: then rows that a compaction has yet to delete count.
   std::optional<std::uint32_t> hash(std::int64_t compacted, std::int64_t revision) const;
 
+  /// What a watcher of the range is to be sent of revisions from `from` to below `to`, compaction not considered.
+  std::vector<mvccpb::Event> events(std::string_view key, std::string_view range_end, std::int64_t from, std::int64_t to) const;
+
   struct Lease {
     std::int64_t ttl_seconds = 0;
     std::set<std::string> keys;

@@ -52,7 +52,11 @@ Simulation::Simulation(const Options& options)
       disk_(random_.next(), options.directory, trace_),
       logger_(std::make_unique<PrintedLog>(options.print)),
       executor_(clock_),
-      clients_(tuning_, random_, executor_, history_, trace_) {
+      clients_(tuning_, random_, executor_, history_, trace_),
+      watchers_(tuning_, random_, clock_, history_, trace_,
+                options.sabotage == Sabotage::kLateCompaction  ? Watchers::Sabotage::kLateCompaction
+                : options.sabotage == Sabotage::kEarlyProgress ? Watchers::Sabotage::kEarlyProgress
+                                                               : Watchers::Sabotage::kNone) {
   config_.data_dir = options.directory + "/data";
   config_.heartbeat_interval = milliseconds(100);
   config_.snapshot_count = tuning_.snapshot_count;
@@ -91,6 +95,8 @@ Simulation::Outcome Simulation::run() {
   if (outcome_.violations.empty()) {
     disk_.restart(Disk::Restart::kPowerLost, test::FaultEnv::Loss::kAll);
     if (open()) recover();
+    clients_.disconnect();
+    watchers_.disconnect();
     member_.reset();
   }
   outcome_.hash = trace_.hash();
@@ -98,6 +104,11 @@ Simulation::Outcome Simulation::run() {
   outcome_.writes = history_.writes.size();
   outcome_.acknowledged = static_cast<std::uint64_t>(std::ranges::count_if(history_.writes, &Write::answered));
   outcome_.reads = history_.reads.size();
+  outcome_.watches = history_.watches.size();
+  for (const Watch& watch : history_.watches) {
+    outcome_.events += watch.events.size();
+    outcome_.compacted_watches += watch.compacted != 0 ? 1 : 0;
+  }
   return outcome_;
 }
 
@@ -107,6 +118,8 @@ void Simulation::sabotage() {
     case Sabotage::kNone: return;
     case Sabotage::kUnsyncedLog: config_.unsafe_no_fsync = true; return;
     case Sabotage::kUnsyncedDatabase: disk_.ignore_database_syncs(); return;
+    case Sabotage::kLateCompaction:
+    case Sabotage::kEarlyProgress: return;  // the watchers' own
   }
 }
 
@@ -120,7 +133,8 @@ bool Simulation::open() {
                                   .wake_core = [] {},
                                   .wake_commit = [] {},
                                   .on_ready = {},
-                                  .wal_segment_size = tuning_.segment_size};
+                                  .wal_segment_size = tuning_.segment_size,
+                                  .event_log = {.max_bytes = 4 * tuning_.event_log_bytes, .history_bytes = tuning_.event_log_bytes}};
   auto opened = server::Member::open(std::move(options));
   if (!opened) {
     trace_.line("member does not open");
@@ -130,6 +144,7 @@ bool Simulation::open() {
   member_ = std::move(*opened);
   member_->commit_loop().set_copy_pace({.slice_bytes = tuning_.copy_bytes, .log_is_slow = {}});
   clients_.connect(*member_);
+  watchers_.connect(*member_);
   next_tick_ = clock_.now() + kTick;
   return true;
 }
@@ -149,6 +164,7 @@ void Simulation::advance(base::Duration by) {
   // As the timer does: a member that slept for long is not given all its ticks at once.
   next_tick_ = std::max(next_tick_ + kTick, clock_.now());
   member_->tick();
+  watchers_.tick();
   member_->apply_loop().post([this](server::ApplyLoop& loop) { observe_leases(loop.state().lessor); });
 }
 
@@ -199,8 +215,8 @@ bool Simulation::recover() {
 }
 
 bool Simulation::step(const Life& life, bool asking) {
-  const std::array<std::uint64_t, 7> weights = {life.core_weight,   life.wal_weight, life.commit_weight, life.preallocator_weight,
-                                                life.answer_weight, asking ? life.request_weight : 0, life.clock_weight};
+  const std::array<std::uint64_t, 8> weights = {life.core_weight,   life.wal_weight, life.commit_weight, life.preallocator_weight,
+                                                life.answer_weight, asking ? life.request_weight : 0, life.clock_weight, life.watch_weight};
   std::uint64_t total = 0;
   for (const std::uint64_t w : weights) total += w;
   std::uint64_t at = random_.below(total);
@@ -220,6 +236,7 @@ bool Simulation::step(const Life& life, bool asking) {
         if (seen) member_->purge();
       }
       break;
+    case 7: watchers_.step(); break;
     default: step_loop(which);
   }
   return alive() && outcome_.violations.empty();
@@ -248,6 +265,8 @@ void Simulation::settle() {
     for (unsigned which = 0; which < 3; ++which) step_loop(which);
     if (!alive()) return;
   }
+  // … every watcher is told everything…
+  if (!watchers_.settle()) violate("watchers do not come to their end");
   if (!leases_.empty()) violate(fmt::format("{} leases have not ended long after their time", leases_.size()));
   // … and nothing more happens.
   check();
@@ -265,6 +284,7 @@ void Simulation::check() {
   if (!replay) return report("the log cannot be replayed: " + replay.error().message());
   check_acknowledged(*replay, history_, report);
   check_reads(*replay, history_, report);
+  check_watches(*replay, history_, report);
   check_hashes(*member_, *replay, history_, report);
   check_state(*member_, *replay, report);
   check_buckets(*member_, report);
@@ -286,6 +306,7 @@ void Simulation::die(const Life& life) {
     for (std::size_t i = random_.below(leaving + 1); i > 0; --i) executor_.step();
   }
   clients_.disconnect();
+  watchers_.disconnect();
   if (life.end == Life::End::kPowerLost) disk_.lose_power_now();
   executor_.drop();
   member_.reset();

@@ -18,6 +18,7 @@
 #include "history.h"
 #include "trace.h"
 #include "tuning.h"
+#include "watchers.h"
 
 namespace etcdpp::sim {
 
@@ -26,7 +27,7 @@ namespace etcdpp::sim {
 class Simulation {
  public:
   /// A way to break the member that a run must find.
-  enum class Sabotage { kNone, kUnsyncedLog, kUnsyncedDatabase };
+  enum class Sabotage { kNone, kUnsyncedLog, kUnsyncedDatabase, kLateCompaction, kEarlyProgress };
   struct Options {
     std::uint64_t seed = 0;
     /// For the database's real file; the run's own, deleted at its end.
@@ -41,6 +42,9 @@ class Simulation {
     std::uint64_t writes = 0;
     std::uint64_t acknowledged = 0;
     std::uint64_t reads = 0;
+    std::uint64_t watches = 0;
+    std::uint64_t events = 0;
+    std::uint64_t compacted_watches = 0;
     std::uint64_t lives = 0;
     std::uint64_t recoveries = 0;
     std::uint64_t defragmentations = 0;
@@ -81,6 +85,7 @@ class Simulation {
   History history_;
   DurableLog log_;
   Clients clients_;
+  Watchers watchers_;
   std::unique_ptr<server::Member> member_;
   std::vector<lease::LeaseId> leases_;
   std::size_t answers_before_step_ = 0;

@@ -21,6 +21,9 @@ Tuning::Tuning(base::Random& random)
       largest_value(one_of<std::uint64_t>(random, {20, 600, 3'000, 20'000})),
       leases(1 + random.below(6)),
       compactions_per_hundred(random.below(8)),
+      watch_streams(1 + random.below(4)),
+      watch_batch(one_of<std::uint64_t>(random, {1, 3, 20, 1'000})),
+      event_log_bytes(one_of<std::uint64_t>(random, {0, 2'000, 20'000, 1'000'000})),
       snapshot_count(one_of<std::uint64_t>(random, {5, 20, 60, 10'000})),
       snapshot_catchup_entries(one_of<std::uint64_t>(random, {1, 10, 5'000})),
       segment_size(one_of<std::uint64_t>(random, {2'000, 10'000, 60'000, 1'000'000})),
@@ -44,6 +47,7 @@ Life::Life(base::Random& random, bool last) {
   answer_weight = weight();
   request_weight = weight();
   clock_weight = one_of<std::uint64_t>(random, {1, 5, 20});
+  watch_weight = weight();
   longest_pause = milliseconds(one_of<int>(random, {1, 10, 60, 800}));
 }
 

@@ -18,6 +18,9 @@ struct Tuning {
   std::uint64_t largest_value;
   std::uint64_t leases;
   std::uint64_t compactions_per_hundred;
+  std::uint64_t watch_streams;
+  std::uint64_t watch_batch;      ///< Revisions of a response that catches up, and watchers of a round.
+  std::uint64_t event_log_bytes;  ///< What the log keeps for watchers that are behind.
 
   std::uint64_t snapshot_count;
   std::uint64_t snapshot_catchup_entries;
@@ -45,7 +48,7 @@ struct Life {
   std::uint64_t last_call = 0;
   std::uint64_t steps;
 
-  std::uint64_t core_weight, wal_weight, commit_weight, preallocator_weight, answer_weight, request_weight, clock_weight;
+  std::uint64_t core_weight, wal_weight, commit_weight, preallocator_weight, answer_weight, request_weight, clock_weight, watch_weight;
   base::Duration longest_pause;
 };
 

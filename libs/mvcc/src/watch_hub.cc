@@ -189,7 +189,9 @@ bool WatchHub::advance() {
   group_by_watcher();
   for (const Touched& touched : touched_) {
     Watcher& watcher = *touched.watcher;
-    if (watcher.stream->sink.has_room()) {
+    const std::size_t room = watcher.stream->sink.room();
+    // More than its stream takes now is cut where it catches up.
+    if (room >= touched.bytes || (room != 0 && touched.revisions == 1)) {
       deliver(touched, batch_.revisions, touched.last);
     } else {
       synced_.erase(watcher.range(), &watcher);
@@ -335,12 +337,12 @@ void WatchHub::match(const WatcherSet& set, std::span<const RevisionEvents> revi
         if (watcher.pass != pass_) {
           watcher.pass = pass_;
           watcher.slot = static_cast<std::uint32_t>(touched_.size());
-          touched_.push_back({.watcher = &watcher, .first = 0, .count = 0, .revisions = 0, .bytes = 0, .last = 0, .cut = 0});
+          touched_.push_back({.watcher = &watcher, .first = 0, .count = 0, .revisions = 0, .bytes = 0, .room = cut ? watcher.stream->sink.room() : 0, .last = 0, .cut = 0});
         }
         Touched& touched = touched_[watcher.slot];
         if (touched.cut != 0) return;
         if (touched.last != revision) {
-          if (cut && (touched.revisions == options_.revisions_per_batch || touched.bytes >= options_.bytes_per_batch)) {
+          if (cut && (touched.revisions == options_.revisions_per_batch || touched.bytes >= std::min(options_.bytes_per_batch, touched.room))) {
             touched.cut = revision;
             return;
           }

@@ -183,7 +183,7 @@ TEST_CASE("watch hub: filters, previous values, and nothing is sent when nothing
 TEST_CASE("watch hub: a full stream falls behind alone and misses nothing") {
   Hub h;
   FakeSink slow, fast;
-  slow.room = 2;
+  slow.responses_taken = 2;
   auto& slow_stream = h.hub.open(slow, h.now);
   auto& fast_stream = h.hub.open(fast, h.now);
   h.hub.create(slow_stream, {.range = KeyRange::single("k")});
@@ -286,10 +286,10 @@ TEST_CASE("watch hub: progress on request only when all watchers are where the s
   CHECK(progress().empty());
   h.store.put("x", "3");
   CHECK(progress().size() == 1);
-  sink.room = 0;
+  sink.responses_taken = 0;
   h.store.put("k", "4");
   CHECK(progress().empty());
-  sink.room = 100;
+  sink.responses_taken = 100;
   h.hub.on_room(stream);
   CHECK(progress().empty());
   h.run();
@@ -489,7 +489,8 @@ TEST_CASE("watch hub: random watchers, writes, compactions and slow clients agre
         case 0: {
           if (clients.size() >= 5) break;
           auto client = std::make_unique<Client>();
-          client->sink.room = random.one_in(3) ? 1 + random.below(3) : SIZE_MAX;
+          if (random.one_in(3)) client->sink.bytes_taken = 1 + random.below(300);
+          client->sink.responses_taken = random.one_in(3) ? 1 + random.below(3) : SIZE_MAX;
           client->stream = &h.hub.open(client->sink, h.now);
           clients.push_back(std::move(client));
           break;
@@ -588,7 +589,7 @@ TEST_CASE("watch hub: random watchers, writes, compactions and slow clients agre
     h.store.publish();
     if (read) h.hub.on_history(std::move(*read));
     for (auto& client : clients) {
-      client->sink.room = SIZE_MAX;
+      client->sink.responses_taken = SIZE_MAX;
       h.hub.on_room(*client->stream);
     }
     h.run();

@@ -63,13 +63,14 @@ struct SeenResponse {
   std::vector<SeenEvent> events;
 };
 
-/// A client that takes `room` responses with events before it has to be drained.
+/// A client that takes `responses_taken` responses with events, of `bytes_taken` each, before it has to be drained.
 struct FakeSink final : WatchSink {
   std::vector<SeenResponse> responses;
   std::size_t waiting = 0;
-  std::size_t room = SIZE_MAX;
+  std::size_t responses_taken = SIZE_MAX;
+  std::size_t bytes_taken = SIZE_MAX;
 
-  bool has_room() const override { return waiting < room; }
+  std::size_t room() const override { return waiting < responses_taken ? bytes_taken : 0; }
   void send(const WatchDelivery& delivery) override {
     SeenResponse response{delivery.watch_id, delivery.revision,         delivery.created,
                           delivery.canceled, delivery.fragment,         delivery.compact_revision,

@@ -90,6 +90,7 @@ struct WatchHub::Touched {
   std::uint32_t count;
   std::uint32_t revisions;
   std::size_t bytes;
+  std::size_t room;  ///< of its stream, when the first event was found
   std::int64_t last;  ///< the last revision matched
   std::int64_t cut;   ///< the first revision that goes into the next response; 0: none
 };

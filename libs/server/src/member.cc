@@ -90,7 +90,7 @@ base::Result<> Member::assemble(Bootstrapped boot) {
     return lessor_->restore_row(key, value);
   }));
   lessor_attach_ = std::make_unique<LessorAttach>(*lessor_);
-  event_log_ = std::make_unique<mvcc::EventLog>(1);
+  event_log_ = std::make_unique<mvcc::EventLog>(1, options_.event_log);
   store_ = std::make_unique<mvcc::Store>(backend, lessor_attach_.get(), event_log_.get());
   const std::uint64_t applied = backend.opened().consistent_index;
   ETCDPP_ASSIGN(const mvcc::Store::Restored restored, store_->restore(applied));

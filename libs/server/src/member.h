@@ -70,6 +70,7 @@ class Member final : private PeerMessages {
     std::function<void()> on_ready;
     /// Small ones in tests and in the simulator.
     std::uint64_t wal_segment_size = wal::kSegmentSize;
+    mvcc::EventLogOptions event_log{};
   };
 
   /// A new member, or the one that the data directory holds. One-line refusals that say what to do.

@@ -24,6 +24,9 @@ void check_log(const DurableLog& log, const History& history, const Report& repo
 void check_acknowledged(const Replay& replay, const History& history, const Report& report);
 /// Every read was answered from one state of the model, not older than what had been answered before it began.
 void check_reads(const Replay& replay, const History& history, const Report& report);
+/// Every watcher got each event of its range once, in order, a revision whole, and none at or below a revision that progress
+/// had been told of; or one cancel by a compaction that it was behind.
+void check_watches(const Replay& replay, const History& history, const Report& report);
 /// Every HashKV that was given and every compaction hash that is kept is the model's.
 void check_hashes(server::Member& member, const Replay& replay, const History& history, const Report& report);
 /// Keys, history, revisions, leases and what hangs on them are the model's.

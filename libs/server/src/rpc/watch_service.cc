@@ -1,93 +1,20 @@
 #include "watch_service.h"
 
-#include <etcdpp/mvcc/history_reader.h>
-#include <etcdpp/mvcc/range_reader.h>
+#include <algorithm>
 
-#include "../apply/requests.h"
 #include "watch_response.h"
 
 namespace etcdpp::server {
 
 namespace {
-/// A stream with more than this unsent has no room: its watchers fall behind instead of filling memory.
-constexpr std::size_t kRoomBytes = 1 << 20;
-constexpr std::size_t kRoomAgainBytes = 256 << 10;
+/// What all streams of a hub may leave unsent together, but for each one's least. A stream over its share has no room: its
+/// watchers fall behind instead of filling memory.
+constexpr std::size_t kHubBytes = 16 << 20;
+constexpr std::size_t kLeastShare = 16 << 10;
+constexpr std::size_t kLargestShare = 2 << 20;
+/// From here on it catches up; below every share.
+constexpr std::size_t kRoomAgainBytes = 8 << 10;
 }  // namespace
-
-/// The watch hub of one I/O thread, and how it is woken and fed. Everything but on_new_events and read_history's answer
-/// runs in that thread.
-class HubThread final : public mvcc::EventLog::Listener, public mvcc::WatchStore {
- public:
-  HubThread(Member& member, HistoryLoop& history, net::Executor& thread, std::uint64_t seed)
-      : member_(member),
-        history_(history),
-        thread_(thread),
-        hub_(options(member), member.event_log(), *this, *this, base::Random(seed)) {}
-
-  mvcc::WatchHub& hub() { return hub_; }
-  net::Executor& thread() { return thread_; }
-
-  void step() {
-    if (hub_.step(thread_.now())) schedule();
-    note_stats();
-  }
-  void schedule() {
-    if (scheduled_.exchange(true)) return;
-    thread_.post([this] {
-      scheduled_ = false;
-      step();
-    });
-  }
-  /// Shows what the hub holds to other threads.
-  void note_stats() {
-    streams_.store(hub_.streams(), std::memory_order_relaxed);
-    watchers_.store(hub_.watchers(), std::memory_order_relaxed);
-    lagging_.store(hub_.lagging(), std::memory_order_relaxed);
-    events_sent_.store(hub_.events_sent(), std::memory_order_relaxed);
-  }
-  void add_to(WatchStats& stats) const {
-    stats.streams += streams_.load(std::memory_order_relaxed);
-    stats.watchers += watchers_.load(std::memory_order_relaxed);
-    stats.lagging += lagging_.load(std::memory_order_relaxed);
-    stats.events_sent += events_sent_.load(std::memory_order_relaxed);
-  }
-  void answer(mvcc::HistoryBatch batch) {
-    thread_.post([this, batch = std::move(batch)]() mutable {
-      hub_.on_history(std::move(batch));
-      step();
-    });
-  }
-
-  void on_new_events() override { schedule(); }
-  std::int64_t compact_revision() const override { return member_.views().compact_revision(); }
-  std::optional<base::Bytes> value_at(base::BytesView key, std::int64_t revision) override {
-    const auto reader = mvcc::RangeReader::open(member_.views());
-    if (!reader) return std::nullopt;
-    if (!reader->resolve(revision)) return std::nullopt;
-    const auto value = reader->get(key, revision);
-    if (!value) {
-      if (is_fatal(value.error())) member_.failure().report("database cannot be read", value.error());
-      return std::nullopt;
-    }
-    if (!*value) return std::nullopt;
-    return base::Bytes(**value);
-  }
-  void read_history(std::uint64_t ticket, std::int64_t from) override { history_.ask({this, ticket, from}); }
-
- private:
-  static mvcc::WatchHubOptions options(Member& member) {
-    mvcc::WatchHubOptions options;
-    options.progress_interval = member.config().effective_watch_progress_notify_interval();
-    return options;
-  }
-
-  Member& member_;
-  HistoryLoop& history_;
-  net::Executor& thread_;
-  mvcc::WatchHub hub_;
-  std::atomic<bool> scheduled_{false};
-  std::atomic<std::uint64_t> streams_{0}, watchers_{0}, lagging_{0}, events_sent_{0};
-};
 
 /// One Watch call.
 class WatchStream final : public net::GrpcStream, private mvcc::WatchSink {
@@ -135,7 +62,11 @@ class WatchStream final : public net::GrpcStream, private mvcc::WatchSink {
     hub_.hub().create(*stream_, create);
   }
 
-  bool has_room() const override { return call_.pending_send_bytes() < kRoomBytes; }
+  std::size_t room() const override {
+    const std::size_t share = std::clamp(kHubBytes / hub_.hub().streams(), kLeastShare, kLargestShare);
+    const std::size_t pending = call_.pending_send_bytes();
+    return pending < share ? share - pending : 0;
+  }
   void send(const mvcc::WatchDelivery& delivery) override {
     const std::size_t limit = service_.member_.config().max_request_bytes + 512 * 1024;
     encode_watch_responses(delivery, service_.header(delivery.revision), limit,
@@ -148,31 +79,13 @@ class WatchStream final : public net::GrpcStream, private mvcc::WatchSink {
   mvcc::WatchHub::Stream* stream_;
 };
 
-bool HistoryLoop::step() {
-  if (!mailbox_.take(taken_)) return false;
-  for (const HistoryRequest& request : taken_) {
-    mvcc::HistoryBatch batch;
-    batch.ticket = request.ticket;
-    batch.covered_to = request.from - 1;
-    batch.current_revision = member_.views().revision();
-    auto history = mvcc::read_history(member_.views(), request.from);
-    if (history) {
-      batch.revisions = std::move(history->revisions);
-      batch.covered_to = history->covered_to;
-      batch.current_revision = history->current_revision;
-    } else if (is_fatal(history.error())) {
-      member_.failure().report("database cannot be read", history.error());
-    }
-    request.hub->answer(std::move(batch));
-  }
-  return true;
-}
-
 WatchService::WatchService(Member& member, std::uint64_t seed) : Service(member), seed_(seed), history_loop_(member) {}
 WatchService::~WatchService() = default;
 
 void WatchService::add_thread(net::Executor& thread) {
-  hubs_[&thread] = std::make_unique<HubThread>(member_, history_loop_, thread, seed_++);
+  mvcc::WatchHubOptions options;
+  options.progress_interval = member_.config().effective_watch_progress_notify_interval();
+  hubs_[&thread] = std::make_unique<HubThread>(member_, history_loop_, thread, options, seed_++);
 }
 
 void WatchService::add_to(net::GrpcServer& server) {

@@ -63,11 +63,12 @@ struct WatchDelivery {
 class WatchSink {
  public:
   virtual ~WatchSink() = default;
-  /// False when so much waits for the client that its watchers had better fall behind. The owner of the sink calls
-  /// WatchHub::on_room() when it has drained.
-  virtual bool has_room() const = 0;
-  /// Takes a response, in order. Control responses come without room too (the client asked for each of them). Must not call
-  /// the hub.
+  /// Bytes of events that it takes now. 0 when so much waits for the client that its watchers had better fall behind; then
+  /// the owner of the sink calls WatchHub::on_room() when it has drained.
+  virtual std::size_t room() const = 0;
+  bool has_room() const { return room() != 0; }
+  /// Takes a response, in order. Larger than room() only if it is one revision. Control responses come without room too
+  /// (the client asked for each of them). Must not call the hub.
   virtual void send(const WatchDelivery& delivery) = 0;
 };
 
@@ -119,7 +120,7 @@ struct WatchHubOptions {
 /// cancel; per watcher events in order of revision, each once, a revision never split over two deliveries.
 /// Progress is answered with the cursor's revision and only when all events up to it were sent.
 /// etcd: server/storage/mvcc watchable_store and api/v3rpc watch. Differences: events of several revisions that are ready
-/// together come in one response; a response is cut at 2 MiB too; a watcher that lags past a compaction is canceled even if
+/// together come in one response; a response is cut at what the stream takes too, at most 2 MiB; a watcher that lags past a compaction is canceled even if
 /// its missed batch is still in memory; of a watcher canceled by compaction only the id is kept until the client cancels it too.
 class WatchHub {
  public:
