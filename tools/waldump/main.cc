@@ -8,6 +8,7 @@
 
 #include "completion.h"
 #include "flags.h"
+#include "running_member.h"
 #include "terminal.h"
 
 namespace {
@@ -57,7 +58,11 @@ int main(int argc, char** argv) {
   waldump::ProgressBar bar(request.question != Question::kFrames || !waldump::output_is_terminal() || request.options.last > 0);
   wal::DumpHooks hooks;
   hooks.progress = [&](std::uint64_t done, std::uint64_t total) { bar.show(done, total); };
-  hooks.settle = [] { std::this_thread::sleep_for(kSettle); };
+  hooks.settle = [](const std::string& path) {
+    if (!waldump::held_by_a_process(path)) return false;
+    std::this_thread::sleep_for(kSettle);
+    return true;
+  };
   hooks.wait = [&] {
     bar.clear();
     return waldump::wait_for_more(kFollow);

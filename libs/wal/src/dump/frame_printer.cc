@@ -61,7 +61,6 @@ void FramePrinter::segment(const std::string& path, std::uint64_t size) {
 }
 
 void FramePrinter::frame(const FoundFrame& frame, const std::optional<EntryView>& entry) {
-  ++printed_;
   if (keeping_) {
     Kept kept{header_, {}};
     if (kept_.size() == options_.last) {
@@ -74,7 +73,8 @@ void FramePrinter::frame(const FoundFrame& frame, const std::optional<EntryView>
     kept_.push_back(std::move(kept));
     return;
   }
-  if (written_header_ != header_) out_.text() += *header_;
+  ++printed_;
+  if (!options_.style.json && written_header_ != header_) out_.text() += *header_;
   written_header_ = header_;
   if (options_.style.json) json_frame(frame, entry, out_.text());
   else text_frame(frame, entry, out_.text());
@@ -83,8 +83,9 @@ void FramePrinter::frame(const FoundFrame& frame, const std::optional<EntryView>
 
 void FramePrinter::release() {
   keeping_ = false;
+  printed_ += kept_.size();
   for (const Kept& each : kept_) {
-    if (each.header != written_header_) out_.text() += *each.header;
+    if (!options_.style.json && each.header != written_header_) out_.text() += *each.header;
     written_header_ = each.header;
     out_.text() += each.line;
     if (!out_.whole()) break;
@@ -123,7 +124,7 @@ void FramePrinter::text_frame(const FoundFrame& frame, const std::optional<Entry
   append_toned(out, to_string(frame.verdict), tone_of(frame.verdict), color);
   if (frame.torn) out += " (torn)";
   if (frame.phantom) out += " (no frame: the padding in the length word before is damaged)";
-  else if (frame.record_intact) out += " (only its length word is damaged)";
+  else if (frame.record_intact) out += frame.verdict == FrameVerdict::kCrcMismatch ? " (a checksum before it is damaged)" : " (only its length word is damaged)";
   if (frame.behind_end) out += " (behind the end)";
   if (!frame.has_record() || (options_.frames_only && !options_.hex)) {
     out += '\n';

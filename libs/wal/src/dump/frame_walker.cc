@@ -1,5 +1,9 @@
 #include "frame_walker.h"
 
+#include <algorithm>
+#include <span>
+#include <utility>
+
 #include <etcdpp/base/crc32c.h>
 #include <etcdpp/proto/wire.h>
 
@@ -128,8 +132,7 @@ base::Result<> FrameWalker::open(SegmentSource& source, bool last_segment) {
   last_segment_ = last_segment;
   ETCDPP_TRY(window_.attach(source));
   Position begin;
-  begin.running = at_.running;
-  begin.alternative = at_.alternative;
+  begin.states = at_.states;
   at_ = begin;
   end_ = {};
   end_.file_size = window_.size();
@@ -151,15 +154,16 @@ base::Result<bool> FrameWalker::next(FoundFrame& frame) {
   for (;;) {
     const Position before = at_;
     const SegmentEnd end_before = end_;
+    const bool damaged_before = damaged_;
     ETCDPP_ASSIGN(const bool found, find_next(frame));
     const bool strange = found ? frame.broken() || frame.behind_end : end_.data_behind.has_value();
     if (!strange) return found;
     if (settled_at_ != before.offset) settled_times_ = 0;
     settled_at_ = before.offset;
-    if (settled_times_++ == kSettleTimes) return found;
-    settle_();
+    if (settled_times_++ == kSettleTimes || !settle_()) return found;
     at_ = before;
     end_ = end_before;
+    damaged_ = damaged_before;
     ETCDPP_TRY(look_again());
   }
 }
@@ -203,6 +207,7 @@ base::Result<bool> FrameWalker::find_next(FoundFrame& frame) {
         break;
       }
       if (!end_.data_behind) end_.data_behind = data;
+      damaged_ = true;
       frame.behind_end = true;
       ETCDPP_ASSIGN(const bool intact, read_intact(offset, frame));
       if (intact) {
@@ -210,8 +215,7 @@ base::Result<bool> FrameWalker::find_next(FoundFrame& frame) {
         return true;
       }
       ETCDPP_ASSIGN(at_.offset, find_frame(std::max(offset + 8, *data / 8 * 8)));
-      at_.running.reset();
-      at_.alternative.reset();
+      at_.states.forget();
       at_.expected = 0;
       continue;
     }
@@ -220,6 +224,12 @@ base::Result<bool> FrameWalker::find_next(FoundFrame& frame) {
     const std::uint64_t body_size = frame.length.length + frame.length.padding;
     const std::uint64_t next = offset + kLengthWordSize + body_size;
     bool worth_reading = frame.length.length <= kMaxRecordSize;
+    // A word that nobody writes: the record says where it really ends, if what comes next is no frame.
+    std::uint64_t expected = next;
+    if (frame.word != encode_length_word(frame.length.length)) {
+      ETCDPP_ASSIGN(const std::optional<Head> head, read_head(offset));
+      expected = offset + kLengthWordSize + round_up(head && head->record_size > 0 ? head->record_size : frame.length.length);
+    }
     if (next > window_.size()) {
       frame.verdict = FrameVerdict::kBeyondFile;
       frame.torn = last_segment_;
@@ -229,6 +239,7 @@ base::Result<bool> FrameWalker::find_next(FoundFrame& frame) {
       worth_reading = head && head->record_size == frame.length.length;
     }
     if (frame.verdict == FrameVerdict::kOk && !worth_reading) frame.verdict = FrameVerdict::kUndecodable;
+    const ChainStates states_before = at_.states;
     if (frame.verdict == FrameVerdict::kOk) {
       ETCDPP_ASSIGN(const base::BytesView body, window_.view(offset + kLengthWordSize, static_cast<std::size_t>(body_size)));
       const auto record = body.size() == body_size ? decode_record(body.substr(0, static_cast<std::size_t>(frame.length.length))) : std::nullopt;
@@ -241,19 +252,23 @@ base::Result<bool> FrameWalker::find_next(FoundFrame& frame) {
       if (frame.broken()) frame.torn = last_segment_ && (body.size() < body_size || ((!record || !is_crc(*record)) && is_torn(offset + kLengthWordSize, body)));
     }
     if (!frame.broken()) {
-      const std::uint64_t expected = offset + kLengthWordSize + round_up(frame.length.length);
       at_.expected = expected == next ? 0 : expected;
       at_.offset = next;
       return true;
     }
     at_.torn |= frame.torn && !at_.ended;
     end_here();
-    if (frame.verdict == FrameVerdict::kCrcMismatch) {
-      at_.expected = 0;
+    damaged_ = true;
+    if (at_.expected != 0) {
+      // Not here, but where the last record ends by itself.
+      frame.phantom = true;
+      at_.states = states_before;
+      at_.offset = std::exchange(at_.expected, 0);
+    } else if (frame.verdict == FrameVerdict::kCrcMismatch) {
       at_.offset = next;
-      return true;
+    } else {
+      ETCDPP_TRY(step_over(frame));
     }
-    ETCDPP_TRY(step_over(frame));
     return true;
   }
   return false;
@@ -263,19 +278,17 @@ base::Result<bool> FrameWalker::find_next(FoundFrame& frame) {
 base::Result<bool> FrameWalker::read_intact(std::uint64_t offset, FoundFrame& frame) {
   ETCDPP_ASSIGN(const std::optional<Head> head, read_head(offset));
   if (!head || head->record_size == 0 || offset + kLengthWordSize + head->record_size > window_.size()) return false;
-  if (!at_.running && !at_.alternative) return false;
-  if (head->record_size > patience_) return false;
+  if (at_.states.count == 0 || head->record_size > patience_) return false;
   patience_ -= head->record_size;
   ETCDPP_ASSIGN(const base::BytesView bytes, window_.view(offset + kLengthWordSize, static_cast<std::size_t>(head->record_size)));
   const auto record = decode_record(bytes);
   if (!record) return false;
-  const auto continues = [&](const std::optional<std::uint32_t>& crc) { return crc && base::crc32c(*crc, record->data) == record->crc; };
-  if (!continues(at_.running) && !continues(at_.alternative)) return false;
+  const bool continues = is_crc(*record) ? at_.states.values[0] == record->crc : at_.states.find(record->data, record->crc) < at_.states.count;
+  if (!continues) return false;
   frame.record = *record;
   frame.computed_crc = record->crc;
   frame.record_intact = true;
-  at_.running = record->crc;
-  at_.alternative.reset();
+  at_.states.set(record->crc, true);
   at_.offset = std::min(offset + kLengthWordSize + round_up(head->record_size), window_.size());
   at_.expected = 0;
   return true;
@@ -283,22 +296,12 @@ base::Result<bool> FrameWalker::read_intact(std::uint64_t offset, FoundFrame& fr
 
 // Where the next frame is, when the length word in front of this one cannot be believed.
 base::Result<> FrameWalker::step_over(FoundFrame& frame) {
-  const std::uint64_t expected = at_.expected;
-  at_.expected = 0;
-  if (expected != 0) {
-    ETCDPP_ASSIGN(frame.phantom, looks_like_frame(expected));
-    if (frame.phantom) {
-      at_.offset = expected;
-      return {};
-    }
-  }
   ETCDPP_ASSIGN(const bool intact, read_intact(frame.offset, frame));
   if (intact) return {};
 
   ETCDPP_ASSIGN(const std::optional<Head> head, read_head(frame.offset));
-  at_.running.reset();
-  at_.alternative.reset();
-  if (head) at_.alternative = head->crc;
+  at_.states.forget();
+  if (head) at_.states.set(head->crc, false);
   // One of the two lengths may still be true.
   const std::uint64_t by_word = frame.offset + kLengthWordSize + frame.length.length + frame.length.padding;
   if (frame.verdict == FrameVerdict::kUndecodable) {
@@ -320,39 +323,49 @@ base::Result<> FrameWalker::step_over(FoundFrame& frame) {
   return {};
 }
 
+std::size_t FrameWalker::ChainStates::find(base::BytesView data, std::uint32_t crc) const {
+  std::size_t i = 0;
+  while (i < count && base::crc32c(values[i], data) != crc) ++i;
+  return i;
+}
+
+void FrameWalker::check_crc_record(FoundFrame& frame) {
+  ChainStates& states = at_.states;
+  const std::uint32_t crc = frame.record.crc;
+  // A reader that begins here knows nothing yet: etcd's 0.
+  const bool unknown = states.count == 0 || states.values[0] == 0;
+  const std::span<const std::uint32_t> candidates(states.values.data(), damaged_ ? states.count : std::min<std::size_t>(states.count, 1));
+  const bool continues = unknown || std::find(candidates.begin(), candidates.end(), crc) != candidates.end();
+  frame.computed_crc = states.count == 0 ? crc : states.values[0];
+  frame.verdict = continues ? FrameVerdict::kOk : FrameVerdict::kCrcMismatch;
+  const ChainStates before = states;
+  states.set(crc, continues);
+  if (!continues || unknown) {
+    for (std::size_t i = 0; i < before.count; ++i) states.add(before.values[i]);
+  }
+}
+
 void FrameWalker::check(FoundFrame& frame) {
   const Record& record = frame.record;
-  if (is_crc(record)) {
-    frame.computed_crc = at_.running.value_or(record.crc);
-    const bool unknown = !at_.running || *at_.running == 0;
-    const bool continues = unknown || record.crc == *at_.running || (at_.alternative && record.crc == *at_.alternative);
-    frame.verdict = continues ? FrameVerdict::kOk : FrameVerdict::kCrcMismatch;
-    at_.running = record.crc;
-    at_.alternative.reset();
-    return;
-  }
-  const auto try_from = [&](const std::optional<std::uint32_t>& crc) {
-    if (!crc) return false;
-    frame.computed_crc = base::crc32c(*crc, record.data);
-    return frame.computed_crc == record.crc;
-  };
-  if (try_from(at_.running) || try_from(at_.alternative)) {
-    frame.verdict = FrameVerdict::kOk;
-    at_.alternative.reset();
-    at_.running = record.crc;
-    return;
-  }
-  if (!at_.running) {
+  if (is_crc(record)) return check_crc_record(frame);
+  ChainStates& states = at_.states;
+  const std::size_t found = states.find(record.data, record.crc);
+  if (found < states.count) {
     frame.computed_crc = record.crc;
-    frame.verdict = FrameVerdict::kUnchecked;
-    at_.running = record.crc;
-    at_.alternative.reset();
+    // What etcd refuses is broken, also where the damage is in a checksum before it.
+    if (found > 0 && !damaged_) {
+      frame.verdict = FrameVerdict::kCrcMismatch;
+      frame.record_intact = true;
+      frame.computed_crc = base::crc32c(states.values[0], record.data);
+    }
+    states.set(record.crc, true);
     return;
   }
-  frame.computed_crc = base::crc32c(*at_.running, record.data);
-  frame.verdict = FrameVerdict::kCrcMismatch;
-  at_.running = frame.computed_crc;
-  at_.alternative = record.crc;
+  frame.verdict = states.sure ? FrameVerdict::kCrcMismatch : FrameVerdict::kUnchecked;
+  frame.computed_crc = states.sure ? base::crc32c(states.values[0], record.data) : record.crc;
+  const ChainStates before = states;
+  states.set(record.crc, false);
+  for (std::size_t i = 0; i < before.count; ++i) states.add(base::crc32c(before.values[i], record.data));
 }
 
 }  // namespace etcdpp::wal

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -32,7 +33,8 @@ struct FoundFrame {
   bool torn = false;
   /// Found behind a zero length word or a torn frame: for etcd it does not exist.
   bool behind_end = false;
-  /// Only the length word is damaged: the record behind it is whole by its own lengths, and its checksum is right.
+  /// Broken as it is, its record is whole: only the length word before it is damaged, or only a checksum before it that this one
+  /// goes on from.
   bool record_intact = false;
   /// No frame at all: a damaged padding in the length word before it leads here, the next frame lies elsewhere.
   bool phantom = false;
@@ -40,7 +42,7 @@ struct FoundFrame {
   std::uint32_t computed_crc = 0;
 
   bool broken() const { return verdict != FrameVerdict::kOk && verdict != FrameVerdict::kUnchecked; }
-  bool has_record() const { return !broken() || verdict == FrameVerdict::kCrcMismatch || record_intact; }
+  bool has_record() const { return !phantom && (!broken() || verdict == FrameVerdict::kCrcMismatch || record_intact); }
 };
 
 struct SegmentEnd {
@@ -70,23 +72,44 @@ class FrameWalker {
   base::Result<bool> next(FoundFrame& frame);
   const SegmentEnd& end() const { return end_; }
 
-  /// For the tail of a log that is being written: called before something is reported that a write in progress explains; what
-  /// it found is then read again, as it is after the call. Waits a moment, that is.
-  void set_settle(std::function<void()> settle) { settle_ = std::move(settle); }
+  /// For the tail of a log that is being written: called before something is reported that a write in progress explains. If it
+  /// says true, it has waited a moment and what was found is read again.
+  void set_settle(std::function<bool()> settle) { settle_ = std::move(settle); }
   /// The end is only the end so far: nothing behind it is searched, and look_again() goes on from there.
   void set_following(bool following) { following_ = following; }
   base::Result<> look_again();
 
  private:
   struct Head;
+  /// What the next record's checksum may go on from. First is what etcd goes on from; others are there only behind damage: each
+  /// value that would be right if either the data or the stored checksum of a broken record were.
+  struct ChainStates {
+    std::array<std::uint32_t, 8> values{};
+    std::size_t count = 1;
+    /// Whether the record before was checked, so that a value that does not follow is a damaged one's.
+    bool sure = true;
+
+    void set(std::uint32_t value, bool checked) {
+      values[0] = value;
+      count = 1;
+      sure = checked;
+    }
+    void add(std::uint32_t value) {
+      if (count < values.size()) values[count++] = value;
+    }
+    void forget() {
+      count = 0;
+      sure = false;
+    }
+    /// Place of the value from which `data` leads to `crc`; count if there is none.
+    std::size_t find(base::BytesView data, std::uint32_t crc) const;
+  };
   struct Position {
     std::uint64_t offset = 0;
     bool done = false;
     bool ended = false;  ///< for a reader that follows etcd's rules
     bool torn = false;
-    // What the next record's checksum may continue: the computed one, and after a mismatch also the stored one.
-    std::optional<std::uint32_t> running = 0;
-    std::optional<std::uint32_t> alternative;
+    ChainStates states;
     // Where the last frame's own lengths say that the next one begins; 0 if it is where it is.
     std::uint64_t expected = 0;
   };
@@ -101,13 +124,16 @@ class FrameWalker {
   base::Result<> step_over(FoundFrame& frame);
   void end_here();
   void check(FoundFrame& frame);
+  void check_crc_record(FoundFrame& frame);
 
   Window<SegmentSource> window_;
   SegmentSource* source_ = nullptr;
   bool last_segment_ = false;
   bool following_ = false;
-  std::function<void()> settle_;
+  std::function<bool()> settle_;
   Position at_;
+  /// Something was broken, in this segment or one before: what follows is compared with all that may be right.
+  bool damaged_ = false;
   SegmentEnd end_;
   std::uint64_t settled_at_ = ~std::uint64_t{0};
   int settled_times_ = 0;

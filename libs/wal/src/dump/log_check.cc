@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "../replay.h"
+#include "record_shape.h"
 
 namespace etcdpp::wal {
 
@@ -19,6 +20,13 @@ LogCheck::Complaint wonder(std::string text) { return {false, std::move(text)}; 
 }  // namespace
 
 LogCheck::Complaint LogCheck::add(const Record& record, const std::optional<EntryView>& entry) {
+  Complaint complaint = add_record(record, entry);
+  if (!complaint && !has_shape_of_its_type(record))
+    complaint = wonder(fmt::format("a record of type {} whose data nobody writes for it: its type may be damaged, which no checksum covers", record_type_name(record.type)));
+  return complaint;
+}
+
+LogCheck::Complaint LogCheck::add_record(const Record& record, const std::optional<EntryView>& entry) {
   switch (static_cast<RecordType>(record.type)) {
     case RecordType::kCrc: return {};
     case RecordType::kMetadata:
@@ -48,6 +56,10 @@ LogCheck::Complaint LogCheck::add_entry(const EntryView& entry) {
     complaint = wonder(fmt::format("entry {} is written over, though the commit index is {}", entry.index, state_.commit));
   else if (entry.index == last_ + 1 && last_ != 0 && entry.term < last_term())
     complaint = wonder(fmt::format("the term goes back from {} to {} at entry {}", last_term(), entry.term, entry.index));
+  if (begun && !gap && entry.index > last_ && entry.index - last_ > 1 && entry.index >= bridged_) {
+    bridged_ = entry.index;
+    before_bridge_ = last_;
+  }
   ++entries_;
   if (first_ == 0) first_ = entry.index;
   if (last_ != 0 && entry.index <= last_) overwritten_ += last_ - entry.index + 1;
@@ -100,6 +112,9 @@ LogCheck::Complaint LogCheck::finish() const {
   const std::uint64_t end = std::max(last_, start ? start->index : 0);
   if (sees_entries && state_.commit > end)
     return refuse(fmt::format("the last hard state's commit {} is above the last entry {}: synced data is missing", state_.commit, end));
+  if (whole_ && bridged_ > (start ? start->index : 0) + 1)
+    return refuse(fmt::format("entry {} follows {}, and no marker between them is at or below the commit index {}: slice bounds out of range", bridged_,
+                              before_bridge_, state_.commit));
   if (sees_entries && marked_ > end)
     return refuse(fmt::format("a snapshot marker's index {} is above the last entry {}: synced data is missing", marked_, end));
   if (whole_ && !from_first_ && !newest_marker())

@@ -56,6 +56,7 @@ class LogCheck {
     std::uint64_t term;
   };
 
+  Complaint add_record(const Record& record, const std::optional<EntryView>& entry);
   Complaint add_entry(const EntryView& entry);
   Complaint add_state(const raft::HardState& state);
   Complaint add_marker(SnapshotMarker marker);
@@ -71,6 +72,9 @@ class LogCheck {
   std::uint64_t end_marker_ = 0;
   /// Highest marker that entries reached, or must have reached.
   std::uint64_t marked_ = 0;
+  /// Highest entry before which others are missing, for which a marker stands.
+  std::uint64_t bridged_ = 0;
+  std::uint64_t before_bridge_ = 0;
   std::uint64_t entries_ = 0;
   std::uint64_t overwritten_ = 0;
   raft::HardState state_;

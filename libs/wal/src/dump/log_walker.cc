@@ -58,7 +58,7 @@ Ending worse(Ending a, Ending b) {
 
 LogWalker::LogWalker(base::Env& env, const LogFiles& log, const DumpHooks& hooks)
     : env_(env), log_(log), hooks_(hooks), check_(log.from_first(), log.whole_directory) {
-  walker_.set_settle(hooks.settle);
+  if (hooks.settle) walker_.set_settle([this] { return hooks_.settle(path()); });
 }
 
 void LogWalker::decide(Ending ending, std::uint64_t offset, std::string text) {

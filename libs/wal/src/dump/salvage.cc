@@ -13,6 +13,7 @@
 #include "../replay.h"
 #include "log_walker.h"
 #include "output.h"
+#include "record_shape.h"
 #include "text_out.h"
 #include "verdict_text.h"
 
@@ -112,11 +113,12 @@ class Salvage {
       ETCDPP_ASSIGN(const bool more, walker.next());
       if (!more) break;
       const FoundFrame& frame = walker.frame();
-      if (frame.has_record() && is(frame, RecordType::kMetadata) && usable(frame) && decode_metadata(frame.record.data)) {
-        metadata_ = frame.record.data;
-        return {};
-      }
+      if (!frame.has_record() || !is(frame, RecordType::kMetadata) || !usable(frame) || !has_shape_of_its_type(frame.record)) continue;
+      if (!decode_metadata(frame.record.data)) continue;
+      metadata_ = frame.record.data;
+      if (frame.verdict != FrameVerdict::kUnchecked) return {};
     }
+    if (!metadata_.empty()) return {};
     owner_lost_ = true;
     metadata_ = encode_metadata({});
     return {};
@@ -136,8 +138,20 @@ class Salvage {
       ETCDPP_TRY(take(writer, walker));
     }
     if (!file) ETCDPP_TRY(begin_segment(writer, log_.files.front()));
+    return finish(writer, walker);
+  }
+
+  base::Result<> finish(RecordWriter& writer, const LogWalker& walker) {
     // The last entries are lost, and a hard state behind them is not.
-    if (commit_ >= next_index_ && (entries_ > 0 || log_.from_first())) ETCDPP_TRY(put_marker(writer, commit_, term_));
+    state_.commit = std::max(state_.commit, unchecked_commit_);
+    if (state_.commit >= next_index_ && (entries_ > 0 || log_.from_first())) ETCDPP_TRY(put_marker(writer, state_.commit, term_));
+    // A marker counts only at or below the commit index. Whether its entry was committed, the database knows: a start needs it.
+    if (!gaps_.empty() && state_.commit < gaps_.back().last) {
+      state_.term = std::max(state_.term, gaps_.back().term_behind);
+      state_.commit = gaps_.back().last;
+      char bytes[proto::kMaxHardStateSize];
+      ETCDPP_TRY(writer.append(RecordType::kState, {bytes, proto::encode_hard_state(state_, bytes)}));
+    }
     verdict_ = to_string(walker.ending());
     verdict_text_ = walker.text();
     if (walker.ending() == Ending::kUnreadable) lost_bytes_ = walker.text();
@@ -168,7 +182,12 @@ class Salvage {
       lose(walker.path(), frame, to_string(frame.verdict));
       return {};
     }
-    if (frame.record_intact) ++length_words_;
+    if (!has_shape_of_its_type(frame.record)) {
+      lose(walker.path(), frame, "its data are not of its type, which no checksum covers");
+      return {};
+    }
+    const bool sure = frame.verdict != FrameVerdict::kUnchecked;
+    if (frame.record_intact && frame.verdict != FrameVerdict::kCrcMismatch) ++length_words_;
     if (frame.verdict == FrameVerdict::kUnchecked) ++unchecked_;
     if (frame.behind_end) ++behind_end_;
     switch (static_cast<RecordType>(frame.record.type)) {
@@ -177,7 +196,12 @@ class Salvage {
       case RecordType::kState: {
         const auto state = proto::decode_hard_state(frame.record.data);
         if (!state) return lose(walker.path(), frame, "no hard state"), base::Result<>{};
-        commit_ = std::max(commit_, state->commit);
+        if (state->term < state_.term || state->commit < state_.commit)
+          return lose(walker.path(), frame, "a hard state that goes back"), base::Result<>{};
+        if (!sure && (state->commit > reach(walker) || (state->term == state_.term && state_.vote != 0 && state->vote != state_.vote)))
+          return lose(walker.path(), frame, "unchecked, and a hard state that cannot be here"), base::Result<>{};
+        if (sure) state_ = *state;
+        else unchecked_commit_ = std::max(unchecked_commit_, state->commit);
         ETCDPP_TRY(writer.append(RecordType::kState, frame.record.data));
         break;
       }
@@ -192,8 +216,9 @@ class Salvage {
       }
       case RecordType::kEntry: {
         if (!walker.entry()) return lose(walker.path(), frame, "no entry"), base::Result<>{};
-        if (frame.behind_end && walker.entry()->index < next_index_ && walker.entry()->index <= commit_)
-          return lose(walker.path(), frame, "older than the log: it would write over committed entries"), base::Result<>{};
+        const std::uint64_t index = walker.entry()->index;
+        if (index < next_index_ && index <= state_.commit) return lose(walker.path(), frame, "an entry that would write over a committed one"), base::Result<>{};
+        if (!sure && (index < next_index_ || index > reach(walker))) return lose(walker.path(), frame, "unchecked, and an index that cannot be here"), base::Result<>{};
         ETCDPP_TRY(bridge(writer, *walker.entry()));
         ETCDPP_TRY(writer.append(RecordType::kEntry, frame.record.data));
         break;
@@ -201,7 +226,15 @@ class Salvage {
       default: return lose(walker.path(), frame, "an unknown record"), base::Result<>{};
     }
     ++kept_;
+    last_file_ = walker.file();
+    last_offset_ = frame.offset;
     return {};
+  }
+
+  // The highest index that can be at this place: no more entries are missing than fit into the bytes that were stepped over.
+  std::uint64_t reach(const LogWalker& walker) const {
+    if (last_file_ != walker.file()) return ~std::uint64_t{0};
+    return next_index_ + (walker.frame().offset - last_offset_) / kSmallestEntryFrame;
   }
 
   // Entries cannot be made up; a marker says that they are in the database or nowhere.
@@ -259,6 +292,7 @@ class Salvage {
     std::uint64_t term_behind;
   };
   static constexpr std::size_t kMostLosses = 10000;
+  static constexpr std::uint64_t kSmallestEntryFrame = 24;
 
   base::Env& env_;
   const LogFiles log_;
@@ -273,7 +307,11 @@ class Salvage {
   std::uint64_t segments_ = 0;
   std::uint64_t next_index_ = 1;
   std::uint64_t term_ = 0;
-  std::uint64_t commit_ = 0;
+  /// The last one that was checked.
+  raft::HardState state_;
+  std::uint64_t unchecked_commit_ = 0;
+  std::size_t last_file_ = ~std::size_t{0};
+  std::uint64_t last_offset_ = 0;
   std::uint64_t entries_ = 0;
   std::uint64_t frames_ = 0;
   std::uint64_t kept_ = 0;

@@ -45,8 +45,9 @@ using Sink = std::function<bool(base::BytesView)>;
 struct DumpHooks {
   /// Bytes read so far, and of how many; called now and then.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
-  /// Waits a moment (20 ms or so): a tail that looks strange is read again after it, since its member may be writing there.
-  std::function<void()> settle;
+  /// A tail looks strange: if somebody may be writing to this file, waits a moment (20 ms or so) and says true, and it is read
+  /// again, a few times at most.
+  std::function<bool(const std::string& path)> settle;
   /// Waits until looking for more is worth while (100 ms or so); false: follow no more.
   std::function<bool()> wait;
 };
