@@ -2,10 +2,11 @@
 // each stream sends its next put when the last was answered.
 //
 //   put_generator --connect 127.0.0.1:2379 --connections 10 --streams 100 --calls 100000 [--value-bytes 256]
-//                 [--key-prefix bench/] [--first 0] [--read-of 300000]
+//                 [--key-prefix bench/] [--first 0] [--read-of 300000] [--update-of 300000]
 //
 // Keys are the prefix and a number of ten digits, all different. With --read-of the calls are serializable Ranges instead,
-// each of one key that a run of that many puts has made, in scattered order. Prints one line of JSON: calls a second,
+// each of one key that a run of that many puts has made, in scattered order; with --update-of they are puts to such keys.
+// SIGTERM ends it early, with the figures of what was answered. Prints one line of JSON: calls a second,
 // latency from the call to its whole answer in microseconds, and how many calls were answered with anything but status 0.
 // Exit code 1 if there was one.
 //
@@ -24,6 +25,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -38,6 +40,8 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
+volatile std::sig_atomic_t stopped = 0;
+
 struct Options {
   std::string host = "127.0.0.1";
   int port = 2379;
@@ -48,6 +52,7 @@ struct Options {
   std::string key_prefix = "bench/";
   std::uint64_t first = 0;
   std::uint64_t read_of = 0;
+  std::uint64_t update_of = 0;
 };
 
 [[noreturn]] void die(const std::string& what) {
@@ -73,6 +78,7 @@ Options parse(int argc, char** argv) {
     else if (flag == "--key-prefix") options.key_prefix = value;
     else if (flag == "--first") options.first = number();
     else if (flag == "--read-of") options.read_of = number();
+    else if (flag == "--update-of") options.update_of = number();
     else die("unknown flag " + std::string(flag));
   }
   if (argc % 2 == 0) die("every flag has a value");
@@ -100,14 +106,14 @@ struct Run {
       : options(o), value(o.value_bytes, 'v'), authority(o.host + ":" + std::to_string(o.port)) {
     latencies_ns_64.reserve(o.calls);
   }
-  bool exhausted() const { return next == options.calls; }
+  bool exhausted() const { return next == options.calls || stopped; }
 
   std::string_view path() const { return options.read_of > 0 ? "/etcdserverpb.KV/Range" : "/etcdserverpb.KV/Put"; }
 
   void next_message(std::string& out) {
     std::uint64_t number = next++;
-    // A prime far from any count of keys: neighbours in time are far apart in the store.
-    if (options.read_of > 0) number = number * 1'000'003 % options.read_of;
+    // Each key once before any comes again (the factor shares none with counts of 2, 3 and 5), neighbours in time far apart.
+    if (const std::uint64_t of = std::max(options.read_of, options.update_of); of > 0) number = number * 7'368'787 % of;
     char digits[24];
     const int length = std::snprintf(digits, sizeof digits, "%010llu", static_cast<unsigned long long>(options.first + number));
     out.assign(5, '\0');
@@ -276,7 +282,8 @@ int main(int argc, char** argv) {
   const auto begun = SteadyClock::now();
   for (auto& connection : connections) connection->start();
   std::array<epoll_event, 64> events;
-  while (run.answered < options.calls) {
+  std::signal(SIGTERM, [](int) { stopped = 1; });
+  while (run.answered < (stopped ? run.next : options.calls)) {
     const int ready = ::epoll_wait(epoll, events.data(), events.size(), 30'000);
     if (ready == 0) die("no answer for 30 s");
     for (int i = 0; i < ready; ++i) static_cast<Connection*>(events[static_cast<std::size_t>(i)].data.ptr)->on_readable();

@@ -32,19 +32,19 @@ def field(name, value):
     return b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value
 
 
-def range_request(prefix):
+def range_request(prefix, more_fields=b""):
     end = prefix[:-1] + bytes([prefix[-1] + 1])
-    return b"\x0a" + varint(len(prefix)) + prefix + b"\x12" + varint(len(end)) + end + b"\x38\x01"
+    return b"\x0a" + varint(len(prefix)) + prefix + b"\x12" + varint(len(end)) + end + b"\x38\x01" + more_fields
 
 
 class SlowReader:
-    def __init__(self, port, prefix, wide):
+    def __init__(self, port, prefix, wide, more_fields=b""):
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.wide = wide
         self.pending = b""
         self.answer_bytes = 0  # of DATA frames
         self.ended = False
-        message = range_request(prefix)
+        message = range_request(prefix, more_fields)
         headers = b"".join(field(n, v) for n, v in [
             (b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/etcdserverpb.KV/Range"),
             (b":authority", b"127.0.0.1"), (b"content-type", b"application/grpc"), (b"te", b"trailers")])

@@ -15,7 +15,6 @@ namespace {
 constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Of one connection, so that one that sends without end leaves the others their turn.
 constexpr int kReadsPerTurn = 2;
-constexpr int kFillsPerTurn = 4;
 constexpr base::Duration kLingerTime = std::chrono::seconds(1);
 constexpr std::size_t kLingerBytes = 4 << 20;
 
@@ -171,8 +170,9 @@ void Connection::flush() {
   if (phase_ != Phase::kOpen || !session_) return;
   if (!unsent_.empty() && !write_out({})) return update_interest();
   OutBuffer& out = thread_.out_buffer(core_->limits);
+  const std::size_t share = thread_.bytes_for_each();
   bool more = true;
-  for (int i = 0; i < kFillsPerTurn && more; ++i) {
+  for (std::size_t sent = 0; sent < share && more; sent += out.size()) {
     out.clear();
     session_->fill(out);
     more = out.full();

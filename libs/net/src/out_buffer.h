@@ -14,6 +14,8 @@ class OutBuffer {
  public:
   explicit OutBuffer(std::size_t soft_limit) : soft_limit_(soft_limit) {}
 
+  /// full() from here on; what is reserved fits all the same.
+  void set_soft_limit(std::size_t bytes) { soft_limit_ = bytes; }
   bool full() const { return size_ >= soft_limit_; }
   std::size_t size() const { return size_; }
   std::string_view view() const { return {data_.get(), size_}; }
@@ -40,7 +42,7 @@ class OutBuffer {
     capacity_ = capacity;
   }
 
-  const std::size_t soft_limit_;
+  std::size_t soft_limit_;
   std::unique_ptr<char[]> data_;
   std::size_t size_ = 0;
   std::size_t capacity_ = 0;

@@ -30,6 +30,10 @@ void ThreadState::forget(Connection& connection, bool dirty) {
   std::replace(flushing_.begin(), flushing_.end(), &connection, static_cast<Connection*>(nullptr));
 }
 
+std::size_t ThreadState::bytes_for_each() const {
+  return std::max(kLeastBytesForEach, kBytesPerTurn / std::max<std::size_t>(flushing_.size(), 1));
+}
+
 void ThreadState::write_phase() {
   flushing_.swap(dirty_);
   for (std::size_t i = 0; i < flushing_.size(); ++i) {
@@ -75,6 +79,7 @@ ReceiveBudget& ThreadState::receive_budget(const Limits& limits) {
 
 OutBuffer& ThreadState::out_buffer(const Limits& limits) {
   if (!out_buffer_) out_buffer_ = std::make_unique<OutBuffer>(limits.connection_send_buffer);
+  out_buffer_->set_soft_limit(std::min(limits.connection_send_buffer, bytes_for_each()));
   return *out_buffer_;
 }
 

@@ -54,6 +54,10 @@ class ThreadState {
   // Shared by all listeners: the first connection's limits size it.
   ReceiveBudget& receive_budget(const Limits& limits);
   OutBuffer& out_buffer(const Limits& limits);
+  /// What one connection may write in this turn: of a megabyte, about a millisecond's work, its share among those that have
+  /// something to say. The rest goes in the next turn, after the other sockets were read: who asks for little does not wait
+  /// behind all that others have asked for.
+  std::size_t bytes_for_each() const;
   /// Bytes of partly received messages that wait for the budget.
   std::size_t waiting_bytes = 0;
 
@@ -63,6 +67,9 @@ class ThreadState {
   IoThread& io_;
   std::unique_ptr<char[]> read_buffer_;
   std::vector<Connection*> connections_;
+  static constexpr std::size_t kBytesPerTurn = 1u << 20;
+  static constexpr std::size_t kLeastBytesForEach = 16 * 1024;
+
   std::vector<Connection*> dirty_;
   std::vector<Connection*> flushing_;
   std::vector<std::unique_ptr<Http2Call>> calls_;

@@ -86,7 +86,6 @@ base::Result<bool> RangeSelector::walk(const mvcc::RangeReader& reader, std::siz
   // Nothing at all within the budget: keys that did not live at that revision; go on with a larger one next time.
   if (more) return walk(reader, budget * 2);
   walked_ = true;
-  arranged_from_ = kept_.size();
   return true;
 }
 
@@ -149,19 +148,19 @@ base::Result<> RangeSelector::compared() {
 }
 
 base::Result<bool> RangeSelector::arrange(const mvcc::RangeReader& reader, std::size_t budget) {
-  if (!sorted_) return true;
   const auto later = [&](const Kept& a, const Kept& b) { return before(reader, a, b); };
-  for (; arranged_from_ > 1 && budget > 0; --budget) {
-    std::pop_heap(kept_.begin(), kept_.begin() + static_cast<std::ptrdiff_t>(arranged_from_), later);
-    --arranged_from_;
+  for (; !kept_.empty() && budget > 0; --budget) {
+    if (sorted_) std::ranges::pop_heap(kept_, later);
+    rows_.push_back(kept_.back().modified);
+    kept_.pop_back();
   }
   ETCDPP_TRY(compared());
-  return arranged_from_ <= 1;
+  return kept_.empty();
 }
 
 base::Result<> RangeSelector::append_next(const mvcc::RangeReader& reader, std::string& out) {
-  ETCDPP_ASSIGN(const base::BytesView row, reader.row(kept_[taken_].modified));
-  ++taken_;
+  ETCDPP_ASSIGN(const base::BytesView row, reader.row(rows_.back()));
+  rows_.pop_back();
   if (!request_.keys_only()) {
     append_encoded_row(row, out);
     return {};

@@ -1,9 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include <etcdpp/base/result.h>
 #include <etcdpp/mvcc/range_reader.h>
@@ -15,7 +15,8 @@ namespace etcdpp::server {
 /// The rows of an answer that is filtered by revisions, or in another order than that of keys: chosen in slices, each with
 /// a RangeReader of its own, and then handed out one by one, so that neither a thread nor a View is held for long.
 ///
-/// Memory: kBytesPerKey for each key that is kept, at most `limit` of them where the request has one; no keys, no values.
+/// Memory: kBytesPerKey for each key that is kept, at most `limit` of them where the request has one; kBytesPerArrangedKey
+/// once they are in order, until they are handed out; no keys, no values.
 /// The order of calls: walk() until true, arrange() until true, then append_next() until done(). The revision is to be pinned
 /// over all of it. Threads: one at a time.
 ///
@@ -36,8 +37,8 @@ class RangeSelector {
   /// Adds the next row as an element of RangeResponse.kvs.
   base::Result<> append_next(const mvcc::RangeReader& reader, std::string& out);
 
-  bool done() const { return taken_ == kept_.size(); }
-  std::size_t rows() const { return kept_.size(); }
+  bool done() const { return rows_.empty(); }
+  std::size_t rows() const { return rows_.size(); }
   /// What append_next() will add in all.
   std::int64_t total_bytes() const { return total_bytes_; }
   /// The limit has cut the answer.
@@ -53,6 +54,7 @@ class RangeSelector {
 
  public:
   static constexpr std::size_t kBytesPerKey = sizeof(Kept);
+  static constexpr std::size_t kBytesPerArrangedKey = sizeof(mvcc::Revision);
 
  private:
   bool matches(const mvcc::KeyState& state) const;
@@ -69,11 +71,11 @@ class RangeSelector {
   base::Bytes next_key_;
   bool walked_ = false;
 
-  std::vector<Kept> kept_;  // while sorted_: a heap with the last one in front, up to arranged_from_
-  std::size_t arranged_from_ = 0;
+  // In pieces, so that memory goes as rows go from one to the other, and out.
+  std::deque<Kept> kept_;            // in key order, or a heap with the last one in front
+  std::deque<mvcc::Revision> rows_;  // arranged, the next one at the end
   std::int64_t matched_ = 0;
   std::int64_t total_bytes_ = 0;
-  std::size_t taken_ = 0;
   std::optional<base::Error> failed_;  // of a comparison
 };
 

@@ -59,4 +59,23 @@ TEST_CASE("selection budget: who does not fit waits in order, and the largest ha
   CHECK(order == "abcd");
 }
 
+TEST_CASE("selection budget: what a share shrinks by is there for others") {
+  SelectionBudget budget(100);
+  SelectionBudget::Share first;
+  int others = 0;
+  std::vector<SelectionBudget::Share> held;
+  budget.acquire(80, [&](SelectionBudget::Share share) { first = std::move(share); });
+  for (int i = 0; i < 2; ++i)
+    budget.acquire(30, [&](SelectionBudget::Share share) {
+      ++others;
+      held.push_back(std::move(share));
+    });
+  CHECK(others == 0);
+  first.shrink(40);
+  CHECK(others == 2);
+  first.shrink(90);
+  budget.acquire(1, [&](SelectionBudget::Share) { ++others; });
+  CHECK(others == 2);
+}
+
 }  // namespace etcdpp::server

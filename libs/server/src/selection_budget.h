@@ -32,6 +32,11 @@ class SelectionBudget {
       if (budget_) budget_->give_back(bytes_);
     }
 
+    /// Gives back all but `bytes`.
+    void shrink(std::size_t bytes) {
+      if (budget_ && bytes < bytes_) budget_->give_back(std::exchange(bytes_, bytes) - bytes);
+    }
+
    private:
     friend class SelectionBudget;
     Share(SelectionBudget* budget, std::size_t bytes) : budget_(budget), bytes_(bytes) {}

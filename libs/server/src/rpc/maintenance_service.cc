@@ -126,29 +126,42 @@ void MaintenanceService::begin_defragment(backend::DefragmentDone done) {
 
 void MaintenanceService::hash(net::CallRef call, std::string_view) {
   // A commit first: the hash is of what is in the database, and that should be everything.
-  member_.apply_loop().post([this, call = std::move(call)](ApplyLoop& loop) mutable {
-    auto held = std::make_shared<net::CallRef>(std::move(call));
-    loop.state().backend.request_commit([this, held](base::Result<backend::Commit> committed) {
-      base::Result<std::uint32_t> crc = std::uint32_t{0};
-      if (committed) {
-        // In the commit loop's thread, before its next transaction: this snapshot sees exactly that commit.
+  member_.apply_loop().post([this, call = std::make_shared<net::CallRef>(std::move(call))](ApplyLoop& loop) {
+    loop.state().backend.request_commit([this, call](const base::Result<backend::Commit>& committed) {
+      if (!committed) return answer_hash(call, committed.error());
+      // In the commit loop's thread, before its next transaction: this snapshot sees exactly that commit.
+      struct Snapshot {
+        std::shared_ptr<const backend::Database> database;
+        backend::ReadTransaction transaction;
+      };
+      auto database = member_.backend().database();
+      auto begun = database->begin_read();
+      if (!begun) return answer_hash(call, begun.error());
+      const auto snapshot = std::make_shared<Snapshot>(std::move(database), *std::move(begun));
+      const bool accepted = readers_.run([this, call, snapshot] {
         const base::Instant begin = member_.clock().now();
-        auto transaction = member_.backend().database()->begin_read();
-        crc = transaction ? hash_of_all_buckets(*transaction) : base::Result<std::uint32_t>(transaction.error());
+        auto crc = hash_of_all_buckets(snapshot->transaction);
         member_.metrics().hash.observe(member_.clock().now() - begin);
-      } else {
-        crc = committed.error();
-      }
-      (*held)->executor().post([this, held, crc = std::move(crc)] {
-        if (!crc) return refuse(**held, crc.error());
-        etcdserverpb::HashResponse response;
-        *response.mutable_header() = header(member_.views().revision());
-        response.set_hash(*crc);
-        reply(**held, response);
+        answer_hash(call, std::move(crc));
       });
+      if (!accepted) answer_hash(call, base::Error(Errc::kTooManyRequests));
     });
   });
   member_.wake_core();
+}
+
+void MaintenanceService::answer_hash(const std::shared_ptr<net::CallRef>& call, base::Result<std::uint32_t> crc) {
+  net::Executor& home = (*call)->executor();
+  home.post([this, call, crc = std::move(crc)] {
+    if (!crc) {
+      if (is_fatal(crc.error())) member_.failure().report("database cannot be read", crc.error());
+      return refuse(**call, crc.error());
+    }
+    etcdserverpb::HashResponse response;
+    *response.mutable_header() = header(member_.views().revision());
+    response.set_hash(*crc);
+    reply(**call, response);
+  });
 }
 
 void MaintenanceService::hash_kv(net::CallRef call, std::string_view message) {

@@ -26,6 +26,7 @@ class MaintenanceService : public Service {
   void alarm(net::CallRef call, std::string_view message);
   void defragment(net::CallRef call, std::string_view message);
   void hash(net::CallRef call, std::string_view message);
+  void answer_hash(const std::shared_ptr<net::CallRef>& call, base::Result<std::uint32_t> crc);
   void hash_kv(net::CallRef call, std::string_view message);
 
   ReaderPool& readers_;

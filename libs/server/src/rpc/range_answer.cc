@@ -99,6 +99,7 @@ void send_selected(const SelectedPtr& at, const base::Result<bool>& outcome) {
   std::string head, tail;
   at->reply.header(at->pin->answer().current_revision, head);
   append_range_end(at->selector->more(), at->pin->answer().count, tail);
+  at->share.shrink(at->selector->rows() * RangeSelector::kBytesPerArrangedKey);
   const std::uint64_t length = head.size() + static_cast<std::uint64_t>(at->selector->total_bytes()) + tail.size();
   at->call->send_large(length, std::make_unique<SelectionProducer>(at->shared.member, *std::move(at->selector), *std::move(at->pin),
                                                                    std::move(at->share), std::move(head), std::move(tail)));

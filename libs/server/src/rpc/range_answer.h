@@ -22,8 +22,8 @@ using HeaderWriter = std::function<void(std::int64_t revision, std::string& out)
 struct RangeShared {
   Member& member;
   ReaderPool& readers;
-  /// Of what sorted and filtered answers keep, 32 bytes a key.
-  SelectionBudget budget{64u << 20};
+  /// Of what sorted and filtered answers keep: 32 bytes a key while they are chosen, 16 while they are sent.
+  SelectionBudget budget{32u << 20};
 };
 
 /// How a unary Range is answered: its header, and when it came and its reading began, for the metrics.

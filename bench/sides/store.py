@@ -1,0 +1,151 @@
+"""The part `store` of side_by_side: a large store under the work that an operator gives it.
+
+One store of each side for all runs: a million keys of 16 bytes with values of 256. Measured: memory, start, a page, a count,
+both at an old revision, a whole list, a compaction of a million revisions under puts, a defragmentation under puts.
+"""
+
+import re
+import subprocess
+import threading
+import time
+
+from sides import slow_readers
+
+KEYS = 1_000_000
+OLD_UPDATES = 100_000
+PREFIX = b"bench/"
+
+
+def varint(value):
+    return slow_readers.varint(value)
+
+
+def range_message(key, end=b"", limit=0, revision=0, count_only=False):
+    message = b"\x0a" + varint(len(key)) + key
+    if end:
+        message += b"\x12" + varint(len(end)) + end
+    if limit:
+        message += b"\x18" + varint(limit)
+    if revision:
+        message += b"\x20" + varint(revision)
+    message += b"\x38\x01"
+    return message + (b"\x48\x01" if count_only else b"")
+
+
+def revision_of(server):
+    """The store's revision, from /metrics."""
+    return int(server.metric("etcd_debugging_mvcc_current_revision"))
+
+
+def peak_while(server, work):
+    """The most anonymous memory while `work` runs, over what there was before."""
+    before, seen, done = server.anonymous_bytes(), [], threading.Event()
+
+    def watch():
+        while not done.wait(0.005):
+            seen.append(server.anonymous_bytes())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        work()
+    finally:
+        done.set()
+        watcher.join()
+    return max(seen + [before]) - before
+
+
+class StorePart:
+    def __init__(self, bench, ctl):
+        self.bench, self.ctl = bench, ctl
+        self.report = bench.report
+        self.next_put = 0
+
+    def figure(self, *arguments, **asked):
+        return self.report.figure(*arguments, **asked)
+
+    def update(self, server, calls):
+        """Puts to scattered keys that exist: as many superseded revisions."""
+        self.bench.generate(server, calls, streams=500, update_of=KEYS)
+
+    def puts_beside(self, server, calls):
+        """Puts of one client, running while something else does."""
+        self.next_put += calls
+        return self.bench.start_generator(server, calls, streams=1, connections=1, key_prefix="beside/", first=self.next_put - calls)
+
+    def measure(self, side, server, run):
+        bench = self.bench
+        restart = server.restart()
+        self.figure("open_1m", f"open and ready with {KEYS:,} keys", "s", limit=("≤", 0.8)).add(side, restart)
+        time.sleep(2)
+        self.figure("anon_1m", f"anonymous memory with {KEYS:,} keys", "MB", limit=("≤", 130)).add(side, server.anonymous_bytes() / 1e6)
+
+        calls = {"etcdpp": (20_000, 100_000), "etcd": (30, 30)}[side]
+        key, end = PREFIX + b"0000500000", PREFIX[:-1] + b"0"
+        one = bench.h2load(server, range_message(key), 100_000 if side == "etcdpp" else 30_000)["cpu_us"]
+        page = bench.h2load(server, range_message(key, end, limit=500), calls[0])["cpu_us"]
+        count = bench.h2load(server, range_message(PREFIX + b"0000100000", PREFIX + b"0000900000", count_only=True), calls[1])["cpu_us"]
+        self.figure("page_cpu", "a page of 500 keys: server CPU", "µs", limit=("≤", 500)).add(side, page)
+        self.figure("count_cpu", "a count of 800,000 keys: server CPU", "µs").add(side, count)
+        self.figure("count_over_one", "the same over a Range of one key", "×", limit=("≤", 1.3)).add(side, count / one)
+
+        old = revision_of(server)
+        self.update(server, OLD_UPDATES)
+        old_page = bench.h2load(server, range_message(key, end, limit=500, revision=old), calls[0])["cpu_us"]
+        old_count = bench.h2load(server, range_message(PREFIX + b"0000100000", PREFIX + b"0000900000", revision=old, count_only=True),
+                                 calls[1])["cpu_us"]
+        self.figure("old_page", f"a page at a revision {OLD_UPDATES:,} updates old, over one of now", "×", limit=("≤", 3)).add(side, old_page / page)
+        self.figure("old_count", "a count there, over one of now", "×", limit=("≤", 3)).add(side, old_count / count)
+
+        grown = peak_while(server, lambda: slow_readers.read_whole(server.client_port, PREFIX))
+        self.figure("list_growth", f"a list of all {KEYS:,} keys: growth of anonymous memory", "MB", limit=("≤", 16)).add(side, grown / 1e6)
+
+        self.compaction(side, server)
+        self.defragment(side, server)
+        bench.say(f"store {side} {run + 1}: page {page:.0f} us, count {count:.1f} us, open {restart:.2f} s")
+
+    def compaction(self, side, server):
+        self.update(server, KEYS)
+        idle = self.puts_beside(server, 20_000).answer()
+        removed = server.metric("etcd_debugging_mvcc_db_compaction_keys_total")
+        beside = self.puts_beside(server, 100_000)
+        begin = time.monotonic()
+        self.ask(server, "compaction", str(revision_of(server)), "--physical")
+        took = time.monotonic() - begin
+        beside.stop()
+        answer = beside.answer()
+        gone = server.metric("etcd_debugging_mvcc_db_compaction_keys_total") - removed
+        if gone < KEYS * 0.9:
+            raise RuntimeError(f"{side}: the compaction removed only {gone:.0f} rows")
+        self.figure("compaction_time", "compaction of 1,000,000 revisions under puts", "s").add(side, took)
+        self.figure("compaction_p99", "put p99 beside it", "µs").add(side, answer["p99_us"])
+        self.figure("compaction_idle_p99", "put p99 without it", "µs").add(side, idle["p99_us"])
+        self.figure("compaction_ratio", "put p99 beside it over without", "×", limit=("≤", 2)).add(side, answer["p99_us"] / idle["p99_us"])
+
+    def defragment(self, side, server):
+        beside = self.puts_beside(server, 100_000)
+        time.sleep(0.2)
+        before = server.metric("etcd_mvcc_db_total_size_in_bytes")
+        begin = time.monotonic()
+        self.ask(server, "defrag")
+        took = time.monotonic() - begin
+        time.sleep(0.2)
+        beside.stop()
+        answer = beside.answer()
+        self.figure("defrag_time", "defragment under puts", "s").add(side, took)
+        self.figure("defrag_max", "longest put beside it", "ms", limit=("≤", 50)).add(side, answer["max_us"] / 1e3)
+        self.figure("defrag_shrunk", "the database after it", "MB").add(side, server.metric("etcd_mvcc_db_total_size_in_bytes") / 1e6)
+        self.figure("defrag_before", "the database before it", "MB").add(side, before / 1e6)
+
+    def ask(self, server, *words):
+        done = subprocess.run([self.ctl, "--endpoints", server.address, "--command-timeout", "300s", *words], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"etcdppctl {' '.join(words)} against {server.name}: {done.stderr}")
+
+    def run(self, sides, runs):
+        for side, server in sides.items():
+            loaded = self.bench.generate(server, KEYS, streams=500)
+            self.bench.say(f"{side}: {KEYS:,} keys in {loaded['seconds']:.1f} s")
+        for run in range(runs):
+            for side, server in sides.items():
+                self.measure(side, server, run)
