@@ -10,6 +10,7 @@
 
 #include <google/protobuf/stubs/logging.h>
 
+#include <etcdpp/backend/map_fault.h>
 #include <etcdpp/base/clock.h>
 #include <etcdpp/base/env.h>
 #include <etcdpp/base/random.h>
@@ -67,6 +68,8 @@ std::int64_t wall_microseconds() {
   std::_Exit(1);
 }
 
+config::ZapLogger* fault_logger = nullptr;
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -90,6 +93,11 @@ int main(int argc, char** argv) {
   }
   for (const config::StartupLine& line : command.lines) (*logger)->write_fields(line.level, {}, line.message, line.fields);
   if (!command.run) return command.exit_code;
+
+  // A page of the database that cannot be read where it is mapped is met as a signal, in any thread.
+  fault_logger = logger->get();
+  backend::install_map_fault_handler(
+      {.tell = [](std::string_view what) { fault_logger->fatal("database cannot be used any more", {{"error", what}}); }});
 
   auto server = server::Server::start(command.config, base::posix_env(), clock, **logger, base::random_seed(),
                                       [](const base::Error&) { std::_Exit(1); });

@@ -320,16 +320,26 @@ TEST_CASE("backend: a row with a wrong checksum is named, never served") {
     bytes.assign(std::istreambuf_iterator<char>(file), {});
   }
   for (std::size_t at = 0; (at = bytes.find("will be damaged", at)) != std::string::npos; ++at) bytes[at] ^= 1;
-  std::ofstream(directory.database(), std::ios::binary | std::ios::trunc) << bytes;
-
+  const auto write_damage = [&] { std::ofstream(directory.database(), std::ios::binary | std::ios::in) << bytes; };
+  SUBCASE("before it is opened") {
+    write_damage();
+    const auto refused = Backend::open(options);
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().code == Errc::kDamaged);
+    CHECK(refused.error().context.find(directory.database() + ": page ") != std::string::npos);
+    CHECK(refused.error().context.find("checksum") != std::string::npos);
+    return;
+  }
+  // Under its feet.
   auto backend = open_backend(options);
+  write_damage();
   auto transaction = backend->database()->begin_read();
   REQUIRE(transaction.has_value());
   auto row = transaction->get_row(row_key(7));
   REQUIRE_FALSE(row.has_value());
   CHECK(row.error().code == Errc::kCorrupt);
   CHECK(row.error().context.find(base::hex(std::string_view(row_key(7)))) != std::string::npos);
-  CHECK(row.error().context.find(directory.database()) != std::string::npos);
+  CHECK(row.error().context.find(directory.database() + ": page ") != std::string::npos);
   CHECK(transaction->get(Bucket::kLease, "lease").error().code == Errc::kCorrupt);
   const RowVisitor none = [](base::BytesView, base::BytesView) -> base::Result<> { return {}; };
   CHECK(backend->scan_key_rows(none).error().code == Errc::kCorrupt);

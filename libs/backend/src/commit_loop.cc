@@ -126,7 +126,8 @@ base::Result<Commit> CommitLoop::write(const WriteBuffer* buffer, bool with_dele
   if (with_deletions) {
     // The slice's time is its own: a large buffer before it takes nothing from it.
     const Options& options = backend_.options();
-    DeletionSlice slice(transaction, clock_, options.deletion_rows, clock_.now() + options.deletion_time);
+    ETCDPP_ASSIGN(const ReadTransaction committed, database->begin_read());
+    DeletionSlice slice(transaction, committed, clock_, options.deletion_rows, clock_.now() + options.deletion_time);
     done = deletions_->delete_some(slice);
     if (done) done = slice.carry_out();
     if (done) done = transaction.commit();

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "environment.h"
+#include "path_check.h"
 #include "row_format.h"
 
 namespace etcdpp::backend {
@@ -13,8 +14,10 @@ namespace {
 
 constexpr std::uint8_t kKeyByte = static_cast<std::uint8_t>(Bucket::kKey);
 
-base::Error bad_row(const Environment& environment, std::string_view tree, base::BytesView key) {
-  return base::Error(Errc::kCorrupt, environment.path() + ": checksum of row " + base::hex(key) + " in tree " + std::string(tree));
+// `where` is a part of the row in the map.
+base::Error bad_row(const Environment& environment, std::string_view tree, base::BytesView key, const void* where) {
+  return base::Error(Errc::kCorrupt,
+                     environment.path() + environment.place(where) + ": checksum of row " + base::hex(key) + " in tree " + std::string(tree));
 }
 
 }  // namespace
@@ -44,26 +47,29 @@ ReadTransaction::~ReadTransaction() {
 }
 
 base::Result<std::optional<base::BytesView>> ReadTransaction::get_row(base::BytesView row_key) const {
+  const EngineCall call(environment_->path());
   MDB_val key = as_val(row_key);
   MDB_val stored;
   const int rc = mdb_get(reader_->transaction, environment_->key_tree(), &key, &stored);
   if (rc == MDB_NOTFOUND) return std::optional<base::BytesView>();
   if (rc != 0) return environment_->error(rc, "read");
   auto value = verified(kKeyByte, row_key, as_view(stored), RowFormat::kPlain);
-  if (!value) return bad_row(*environment_, "key", row_key);
+  if (!value) return bad_row(*environment_, "key", row_key, stored.mv_data);
   return value;
 }
 
 base::Result<std::optional<base::BytesView>> ReadTransaction::get(Bucket bucket, base::BytesView key) const {
   if (bucket == Bucket::kKey) return get_row(key);
+  const EngineCall call(environment_->path());
   const base::Bytes tree_key = small_tree_key(bucket, key);
+  ETCDPP_TRY(PathCheck(*environment_, reader_->transaction, "small").to(tree_key));
   MDB_val wanted = as_val(tree_key);
   MDB_val stored;
   const int rc = mdb_get(reader_->transaction, environment_->small_tree(), &wanted, &stored);
   if (rc == MDB_NOTFOUND) return std::optional<base::BytesView>();
   if (rc != 0) return environment_->error(rc, "read");
   const auto row = decode_small_row(tree_key, as_view(stored));
-  if (!row) return bad_row(*environment_, "small", tree_key);
+  if (!row) return bad_row(*environment_, "small", tree_key, stored.mv_data);
   return std::optional(row->value);
 }
 
@@ -80,23 +86,38 @@ base::Result<> ReadTransaction::scan_rows(base::BytesView first, base::BytesView
 
 base::Result<> ReadTransaction::scan_bucket(Bucket bucket, const RowVisitor& visit) const {
   if (bucket == Bucket::kKey) return scan_rows({}, {}, visit);
+  const EngineCall call(environment_->path());
   MDB_cursor* cursor = nullptr;
   if (const int rc = mdb_cursor_open(reader_->transaction, environment_->small_tree(), &cursor); rc != 0)
     return environment_->error(rc, "cursor");
   const std::unique_ptr<MDB_cursor, decltype(&mdb_cursor_close)> closer(cursor, mdb_cursor_close);
 
+  PathCheck path(*environment_, reader_->transaction, "small");
+  std::uint64_t checked_leaf = 0;
+  const auto check_leaf = [&](const MDB_val& key) -> base::Result<> {
+    const MappedFile& map = environment_->map();
+    if (!map.contains(key.mv_data) || map.page_of(key.mv_data) == checked_leaf) return {};
+    ETCDPP_TRY(path.to(as_view(key)));
+    checked_leaf = map.page_of(key.mv_data);
+    return {};
+  };
+
   // Long keys stand in the order of their digests, so the few there are have to be merged in.
   std::vector<DecodedSmallRow> long_rows;
   auto each_under = [&](char first_byte, auto&& handle) -> base::Result<> {
     const base::BytesView prefix(&first_byte, 1);
+    ETCDPP_TRY(path.to(prefix));
     MDB_val key = as_val(prefix);
     MDB_val stored;
     int rc = mdb_cursor_get(cursor, &key, &stored, MDB_SET_RANGE);
     for (; rc == 0 && as_view(key).starts_with(prefix); rc = mdb_cursor_get(cursor, &key, &stored, MDB_NEXT)) {
+      ETCDPP_TRY(check_leaf(key));
       const auto row = decode_small_row(as_view(key), as_view(stored));
-      if (!row) return bad_row(*environment_, "small", as_view(key));
+      if (!row) return bad_row(*environment_, "small", as_view(key), key.mv_data);
       ETCDPP_TRY(handle(*row));
     }
+    // Where the next bucket begins, or the end.
+    ETCDPP_TRY(path.to(base::Bytes(1, static_cast<char>(first_byte + 1))));
     if (rc != 0 && rc != MDB_NOTFOUND) return environment_->error(rc, "scan");
     return {};
   };
@@ -124,6 +145,8 @@ base::Result<std::uint64_t> ReadTransaction::consistent_index() const {
   return base::get_be64(value->data());
 }
 
+RowCursor::RowCursor(const ReadTransaction& transaction) : transaction_(transaction) {}
+
 RowCursor::~RowCursor() {
   if (cursor_) mdb_cursor_close(static_cast<MDB_cursor*>(cursor_));
 }
@@ -135,20 +158,35 @@ base::Result<bool> RowCursor::seek(base::BytesView first) {
     if (const int rc = mdb_cursor_open(transaction_.reader_->transaction, environment.key_tree(), &cursor); rc != 0)
       return environment.error(rc, "cursor");
     cursor_ = cursor;
+    path_ = std::make_unique<PathCheck>(environment, transaction_.reader_->transaction, "key");
   }
+  ETCDPP_TRY(path_->to(first));
   return move(first.empty() ? MDB_FIRST : MDB_SET_RANGE, first);
 }
 
 base::Result<bool> RowCursor::next() { return move(MDB_NEXT, {}); }
 
 base::Result<bool> RowCursor::move(int operation, base::BytesView first) {
+  const Environment& environment = *transaction_.environment_;
+  const EngineCall call(environment.path());
   MDB_val key = as_val(first);
   MDB_val stored;
   const int rc = mdb_cursor_get(static_cast<MDB_cursor*>(cursor_), &key, &stored, static_cast<MDB_cursor_op>(operation));
-  if (rc == MDB_NOTFOUND) return false;
-  if (rc != 0) return transaction_.environment_->error(rc, "scan");
+  // The end, or a branch whose last nodes are gone.
+  if (rc == MDB_NOTFOUND) {
+    if (operation == MDB_NEXT) ETCDPP_TRY(path_->to_last());
+    return false;
+  }
+  if (rc != 0) return environment.error(rc, "scan");
+  // A leaf that lost nodes, or a branch that leads astray, would leave rows out without a sign.
+  if (environment.map().contains(key.mv_data) && environment.map().page_of(key.mv_data) != checked_leaf_) {
+    ETCDPP_TRY(path_->to(as_view(key)));
+    checked_leaf_ = environment.map().page_of(key.mv_data);
+  }
+  if (operation == MDB_NEXT && as_view(key) <= row_.key)
+    return base::Error(Errc::kCorrupt, environment.path() + environment.place(key.mv_data) + ": row " + base::hex(as_view(key)) + " is not above the row before it");
   const auto value = verified(kKeyByte, as_view(key), as_view(stored), RowFormat::kPlain);
-  if (!value) return bad_row(*transaction_.environment_, "key", as_view(key));
+  if (!value) return bad_row(environment, "key", as_view(key), stored.mv_data);
   row_ = {as_view(key), *value};
   return true;
 }

@@ -66,6 +66,7 @@ base::Result<bool> Defragmentation::step(const Database& from, std::size_t slice
   if (!complete) return false;
   // LMDB has synced it; its size and its blocks are the file's metadata.
   ETCDPP_TRY(preallocation_->sync());
+  ETCDPP_TRY(environment_->find_map());
   return true;
 }
 

@@ -1,12 +1,11 @@
 #pragma once
 
-#include <lmdb.h>
-
 #include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include <etcdpp/backend/database.h>
 #include <etcdpp/backend/deletion_source.h>
 #include <etcdpp/base/clock.h>
 
@@ -14,20 +13,19 @@
 
 namespace etcdpp::backend {
 
-/// DeletionBatch over a write transaction. Marked rows are deleted when the slice is carried out, so that the cursor
-/// never moves over a tree that changes under it.
+/// DeletionBatch over a write transaction. Rows are read as the last commit has them (all that compaction deletes is older),
+/// marked rows are deleted when the slice is carried out.
 class DeletionSlice final : public DeletionBatch {
  public:
-  DeletionSlice(WriteTransaction& transaction, const base::Clock& clock, std::size_t rows, base::Instant until)
-      : transaction_(transaction), clock_(clock), rows_left_(rows), until_(until) {}
+  DeletionSlice(WriteTransaction& transaction, const ReadTransaction& committed, const base::Clock& clock, std::size_t rows, base::Instant until)
+      : transaction_(transaction), cursor_(committed), clock_(clock), rows_left_(rows), until_(until) {}
   DeletionSlice(const DeletionSlice&) = delete;
   DeletionSlice& operator=(const DeletionSlice&) = delete;
-  ~DeletionSlice() override;
 
   base::Result<bool> seek(base::BytesView first) override;
   base::Result<bool> next() override;
-  base::BytesView key() const override { return key_; }
-  base::BytesView value() const override { return value_; }
+  base::BytesView key() const override { return cursor_.key(); }
+  base::BytesView value() const override { return cursor_.value(); }
   void erase() override;
   void put(Bucket bucket, base::BytesView key, base::BytesView value) override;
   bool exhausted() const override;
@@ -42,8 +40,6 @@ class DeletionSlice final : public DeletionBatch {
   const std::vector<Marked>& marked() const { return marked_; }
 
  private:
-  base::Result<bool> move(MDB_cursor_op operation, base::BytesView first);
-
   struct Put {
     Bucket bucket;
     std::string key;
@@ -51,12 +47,10 @@ class DeletionSlice final : public DeletionBatch {
   };
 
   WriteTransaction& transaction_;
+  RowCursor cursor_;
   const base::Clock& clock_;
   std::size_t rows_left_;
   base::Instant until_;
-  MDB_cursor* cursor_ = nullptr;
-  base::BytesView key_;
-  base::BytesView value_;
   std::vector<Marked> marked_;
   std::vector<Put> puts_;
 };

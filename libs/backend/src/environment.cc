@@ -8,6 +8,8 @@
 
 #include <etcdpp/base/assert.h>
 
+#include "row_format.h"
+
 namespace etcdpp::backend {
 
 namespace {
@@ -59,6 +61,8 @@ base::Result<std::unique_ptr<Environment>> Environment::open(const std::string& 
     int rc = mdb_env_set_maxdbs(env, 3);
     if (rc == 0) rc = mdb_env_set_maxreaders(env, max_readers);
     if (rc == 0) rc = mdb_env_set_mapsize(env, map_size);
+    if (rc == 0) rc = mdb_env_set_assert(env, [](MDB_env*, const char* what) { engine_assertion_failed(what); });
+    const EngineCall call(path);
     if (rc == 0) rc = mdb_env_open(env, path.c_str(), flags, 0600);
     if (rc == ENOMEM && map_size / 2 >= kSmallestMap) {
       mdb_env_close(env);
@@ -75,6 +79,7 @@ base::Result<std::unique_ptr<Environment>> Environment::open(const std::string& 
 }
 
 base::Result<> Environment::open_trees(bool create) {
+  const EngineCall call(path_);
   MDB_txn* transaction = nullptr;
   int rc = mdb_txn_begin(env_, nullptr, create ? 0 : MDB_RDONLY, &transaction);
   if (rc != 0) return error(rc, "begin");
@@ -92,7 +97,38 @@ base::Result<> Environment::open_trees(bool create) {
   return {};
 }
 
+void Environment::set_path(std::string path) {
+  path_ = std::move(path);
+  map_->rename(path_);
+}
+
+// LMDB does not tell; but what it hands out lies in a page that says its own number.
+base::Result<> Environment::find_map() {
+  ETCDPP_ASSIGN(Reader * reader, acquire());
+  MDB_val key = as_val(own_key::kFormatVersion);
+  MDB_val stored;
+  MDB_envinfo info;
+  MDB_stat stat;
+  int rc = mdb_env_info(env_, &info);
+  if (rc == 0) rc = mdb_env_stat(env_, &stat);
+  if (rc == 0) rc = mdb_get(reader->transaction, own_tree_, &key, &stored);
+  if (rc == 0) {
+    const auto at = reinterpret_cast<std::uintptr_t>(stored.mv_data);
+    const char* page = static_cast<const char*>(stored.mv_data) - at % stat.ms_psize;
+    map_ = std::make_unique<MappedFile>(path_, page - base::get_le64(page) * stat.ms_psize, info.me_mapsize, stat.ms_psize);
+  }
+  release(reader);
+  if (rc != 0 && rc != MDB_NOTFOUND) return error(rc, "read");
+  return {};
+}
+
+std::string Environment::place(const void* at) const {
+  if (!map_->contains(at)) return {};
+  return ": page " + std::to_string(map_->page_of(at)) + ", offset " + std::to_string(map_->offset_of(at));
+}
+
 Environment::~Environment() {
+  map_.reset();
   for (Shard& shard : shards_) {
     for (Reader* reader : shard.idle) {
       mdb_txn_abort(reader->transaction);
@@ -116,6 +152,7 @@ std::uint64_t Environment::allocated_bytes() const {
 
 base::Result<std::uint64_t> Environment::free_bytes() const {
   constexpr MDB_dbi kFreeList = 0;
+  const EngineCall call(path_);
   MDB_stat stat;
   if (const int rc = mdb_env_stat(env_, &stat); rc != 0) return error(rc, "size");
   ETCDPP_ASSIGN(Reader * reader, acquire());
@@ -149,6 +186,7 @@ base::Result<Reader*> Environment::acquire() const {
       shard.idle.pop_back();
     }
   }
+  const EngineCall call(path_);
   if (reader) {
     if (const int rc = mdb_txn_renew(reader->transaction); rc != 0) {
       mdb_txn_abort(reader->transaction);

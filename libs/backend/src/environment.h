@@ -12,6 +12,8 @@
 #include <etcdpp/backend/errc.h>
 #include <etcdpp/base/result.h>
 
+#include "mapped_file.h"
+
 namespace etcdpp::backend {
 
 inline MDB_val as_val(std::string_view bytes) { return {bytes.size(), const_cast<char*>(bytes.data())}; }
@@ -41,7 +43,13 @@ class Environment {
 
   const std::string& path() const { return path_; }
   /// The file has been renamed; before others know of it.
-  void set_path(std::string path) { path_ = std::move(path); }
+  void set_path(std::string path);
+  /// Finds out where the file is mapped, and says so to who handles faults; once it has rows.
+  base::Result<> find_map();
+  /// Empty until find_map().
+  const MappedFile& map() const { return *map_; }
+  /// ": page 7, offset 28700" of something that lies in the map, for messages.
+  std::string place(const void* at) const;
   const std::shared_ptr<void>& keep_alive() const { return keep_alive_; }
   MDB_env* handle() const { return env_; }
   MDB_dbi key_tree() const { return key_tree_; }
@@ -78,6 +86,7 @@ class Environment {
   MDB_dbi small_tree_ = 0;
   MDB_dbi own_tree_ = 0;
   mutable std::array<Shard, kShards> shards_;
+  std::unique_ptr<MappedFile> map_ = std::make_unique<MappedFile>();
 };
 
 }  // namespace etcdpp::backend

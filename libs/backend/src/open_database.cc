@@ -84,8 +84,7 @@ base::Result<OpenedDatabase> open_database(const Options& options) {
   ETCDPP_ASSIGN(auto file, open_durable(env, paths));
   if (!out.state.created) {
     ETCDPP_ASSIGN(const auto pages, PageReader::open(env, paths.database));
-    if (!pages->both_metas()) return base::Error(Errc::kDamaged, paths.database + ": one of the two meta pages is not whole");
-    ETCDPP_TRY(pages->verify());
+    ETCDPP_TRY(pages->verify(row_is_whole));
   }
   ETCDPP_ASSIGN(auto environment, Environment::open(paths.database, options.map_size, options.max_readers, false, lock));
   {
@@ -100,6 +99,7 @@ base::Result<OpenedDatabase> open_database(const Options& options) {
     ETCDPP_TRY(check_identity(options, paths.database, cluster_id, member_id));
     out.live_bytes = transaction.live_bytes();
   }
+  ETCDPP_TRY(environment->find_map());
   out.preallocation = std::make_unique<Preallocation>(std::move(file), environment->map_size());
   out.database = std::make_shared<Database>(std::move(environment), 1);
   ETCDPP_ASSIGN(const ReadTransaction transaction, out.database->begin_read());

@@ -22,4 +22,8 @@ inline constexpr std::uint16_t kKeepFlags = 0x10 | 0x4000 | 0x8000;
 inline constexpr std::uint16_t kBigData = 0x01;
 inline constexpr std::uint16_t kSubTree = 0x02;
 
+// Flags of a tree: its keys are numbers.
+inline constexpr std::uint16_t kIntegerKey = 0x08;
+inline constexpr std::uint16_t kStandsAlone = 0x4000;
+
 }  // namespace etcdpp::backend

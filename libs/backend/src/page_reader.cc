@@ -1,8 +1,5 @@
-// LMDB 0.9, 64 bits. A page begins with number (8), pad (2), flags (2), lower (2), upper (2); an overflow page has its
-// page count (4) in the place of lower and upper. Branch and leaf pages: an array of offsets of nodes behind the head, up
-// to `lower`, the nodes between `upper` and the end. A node: low (2), high (2), flags (2), key size (2), key, data. In a
-// leaf low and high are the data's size; in a branch low, high and flags are the child's page number. Pages 0 and 1 are
-// the metas, written in turn.
+// LMDB 0.9, 64 bits; PageView says what branches and leaves are. An overflow page has its page count (4) in the place of
+// lower and upper. Pages 0 and 1 are the metas, written in turn: page n by the transactions with txnid % 2 == n.
 
 #include <etcdpp/backend/page_reader.h>
 
@@ -12,6 +9,7 @@
 #include <etcdpp/backend/errc.h>
 
 #include "page.h"
+#include "page_view.h"
 
 namespace etcdpp::backend {
 
@@ -31,87 +29,14 @@ constexpr std::uint64_t kPagesNotWritten = 1u << 20;
 
 }  // namespace
 
-// One page's bytes, with access that never leaves them.
-class PageReader::Page {
+// A page and its bytes.
+class PageReader::Page : public PageView {
  public:
-  Page(std::uint64_t number, base::Bytes bytes) : number_(number), bytes_(std::move(bytes)) {}
-
-  std::uint64_t number() const { return number_; }
-  bool is_branch() const { return (load<std::uint16_t>(10) & kBranchPage) != 0; }
-  std::size_t count() const { return count_; }
-
-  // What is wrong with head and offsets, or null.
-  const char* check() {
-    const std::uint16_t flags = load<std::uint16_t>(10);
-    if (load<std::uint64_t>(0) != number_) return "carries another page's number";
-    if ((flags & ~kKeepFlags) != kBranchPage && (flags & ~kKeepFlags) != kLeafPage) return "is neither branch nor leaf";
-    const std::size_t lower = load<std::uint16_t>(12);
-    const std::size_t upper = load<std::uint16_t>(14);
-    if (lower < kPageHead || lower % 2 != 0 || lower > upper || upper > bytes_.size()) return "has wrong bounds";
-    count_ = (lower - kPageHead) / 2;
-    if (count_ == 0) return "is empty";
-    for (std::size_t i = 0; i < count_; ++i) {
-      const std::size_t at = load<std::uint16_t>(kPageHead + 2 * i);
-      if (at < upper || at + kNodeHead > bytes_.size()) return "has a node outside of its bounds";
-      const std::size_t key_size = load<std::uint16_t>(at + 6);
-      if (at + kNodeHead + key_size > bytes_.size()) return "has a key outside of its bounds";
-      if (is_branch()) continue;
-      const std::size_t in_page = (load<std::uint16_t>(at + 4) & kBigData) ? 8 : data_size(at);
-      if (at + kNodeHead + key_size + in_page > bytes_.size()) return "has a value outside of its bounds";
-    }
-    return nullptr;
-  }
-
-  base::BytesView key(std::size_t i) const {
-    const std::size_t at = node(i);
-    return base::BytesView(bytes_).substr(at + kNodeHead, load<std::uint16_t>(at + 6));
-  }
-  std::uint64_t child(std::size_t i) const {
-    const std::size_t at = node(i);
-    return load<std::uint16_t>(at) | std::uint64_t{load<std::uint16_t>(at + 2)} << 16 |
-           std::uint64_t{load<std::uint16_t>(at + 4)} << 32;
-  }
-  std::uint16_t node_flags(std::size_t i) const { return load<std::uint16_t>(node(i) + 4); }
-  std::uint64_t value_size(std::size_t i) const { return data_size(node(i)); }
-  // The value in the page; of one on overflow pages, their first number.
-  base::BytesView value(std::size_t i) const {
-    const std::size_t at = node(i);
-    const std::size_t size = (node_flags(i) & kBigData) ? 8 : data_size(at);
-    return base::BytesView(bytes_).substr(at + kNodeHead + load<std::uint16_t>(at + 6), size);
-  }
-
-  // First node with key ≥ `wanted`; in a branch the child that may hold it.
-  std::size_t lower_bound(base::BytesView wanted) const {
-    // A branch's first key is not stored: it stands for everything below the second.
-    std::size_t low = is_branch() ? 1 : 0;
-    std::size_t high = count_;
-    while (low < high) {
-      const std::size_t middle = low + (high - low) / 2;
-      const bool before = is_branch() ? key(middle) <= wanted : key(middle) < wanted;
-      if (before) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
-    }
-    return is_branch() ? low - 1 : low;
-  }
+  Page(std::uint64_t number, base::Bytes bytes) : Page(number, std::make_unique<base::Bytes>(std::move(bytes))) {}
 
  private:
-  template <typename T>
-  T load(std::size_t at) const {
-    T v;
-    std::memcpy(&v, bytes_.data() + at, sizeof v);
-    return v;
-  }
-  std::size_t node(std::size_t i) const { return load<std::uint16_t>(kPageHead + 2 * i); }
-  std::uint64_t data_size(std::size_t at) const {
-    return load<std::uint16_t>(at) | std::uint64_t{load<std::uint16_t>(at + 2)} << 16;
-  }
-
-  std::uint64_t number_;
-  base::Bytes bytes_;
-  std::size_t count_ = 0;
+  Page(std::uint64_t number, std::unique_ptr<base::Bytes> bytes) : PageView(number, *bytes), bytes_(std::move(bytes)) {}
+  std::unique_ptr<base::Bytes> bytes_;
 };
 
 // A place in a tree: the pages from the root to a leaf.
@@ -178,18 +103,33 @@ class PageReader::Cursor {
 // One walk over everything, with a mark for each page.
 class PageReader::Verifier {
  public:
-  explicit Verifier(PageReader& reader) : reader_(reader), reached_(reader.pages(), false) {
+  Verifier(PageReader& reader, const RowCheck& check_row) : reader_(reader), check_row_(check_row), reached_(reader.pages(), false) {
     reached_[0] = reached_[1] = true;
   }
 
   base::Result<> run() {
-    ETCDPP_TRY(walk(reader_.meta_.trees[1], Kind::kMain));
-    ETCDPP_TRY(walk(reader_.meta_.trees[0], Kind::kFree));
+    ETCDPP_TRY(walk(reader_.meta_.trees[1], Kind::kMain, {}));
+    ETCDPP_TRY(walk(reader_.meta_.trees[0], Kind::kFree, {}));
+    // LMDB loses no page: what no tree has is on the free list.
+    const auto lost = std::find(reached_.begin(), reached_.end(), false);
+    if (lost != reached_.end())
+      return reader_.damaged(static_cast<std::uint64_t>(lost - reached_.begin()), "is neither in a tree nor on the free list");
     return {};
   }
 
  private:
   enum class Kind { kFree, kMain, kRows };
+  // What is counted while one tree is walked.
+  struct Walk {
+    const Tree& tree;
+    Kind kind;
+    base::BytesView name;
+    std::uint64_t entries = 0;
+    std::uint64_t branch_pages = 0;
+    std::uint64_t leaf_pages = 0;
+    std::uint64_t overflow_pages = 0;
+    base::Bytes last_key{};
+  };
 
   base::Result<> reach(std::uint64_t number, std::uint64_t from) {
     if (number >= reached_.size()) return reader_.damaged(from, "points to page " + std::to_string(number) + " beyond the last");
@@ -198,52 +138,61 @@ class PageReader::Verifier {
     return {};
   }
 
-  base::Result<> walk(const Tree& tree, Kind kind) {
-    if (tree.root == kNoPage) return {};
-    if (tree.depth > kDeepestTree) return reader_.damaged(tree.root, "is deeper than a tree can be");
-    entries_ = 0;
-    last_key_.clear();
-    ETCDPP_TRY(descend(tree.root, 1, tree.depth, kind, {}, {}, 0));
-    if (entries_ != tree.entries) return reader_.damaged(tree.root, "is the root of a tree whose number of rows is wrong");
+  base::Result<> walk(const Tree& tree, Kind kind, base::BytesView name) {
+    Walk walk{.tree = tree, .kind = kind, .name = name};
+    const std::uint64_t where = tree.root == kNoPage ? 0 : tree.root;
+    // The free list's also say that the file stands alone, not in a directory.
+    const auto flags = static_cast<std::uint16_t>(kind == Kind::kFree ? tree.flags & ~kStandsAlone : tree.flags);
+    if (flags != (kind == Kind::kFree ? kIntegerKey : 0)) return reader_.damaged(where, "is the root of a tree of an unknown kind");
+    if (tree.pad != (kind == Kind::kFree ? reader_.page_size_ : 0)) return reader_.damaged(where, "is the root of a tree with a wrong head");
+    if (tree.depth > kDeepestTree) return reader_.damaged(where, "is deeper than a tree can be");
+    if (tree.root != kNoPage) {
+      ETCDPP_TRY(descend(walk, tree.root, 1, {}, {}, 0));
+    } else if (tree.depth != 0) {
+      return reader_.damaged(where, "has a tree with a depth and without a root");
+    }
+    if (walk.entries != tree.entries) return reader_.damaged(where, "is the root of a tree whose number of rows is wrong");
+    if (walk.branch_pages != tree.branch_pages || walk.leaf_pages != tree.leaf_pages || walk.overflow_pages != tree.overflow_pages)
+      return reader_.damaged(where, "is the root of a tree whose number of pages is wrong");
     return {};
   }
 
-  base::Result<> descend(std::uint64_t number, unsigned depth, unsigned leaf_depth, Kind kind, base::BytesView from,
-                         base::BytesView below, std::uint64_t parent) {
+  base::Result<> descend(Walk& walk, std::uint64_t number, unsigned depth, base::BytesView from, base::BytesView below, std::uint64_t parent) {
     ETCDPP_TRY(reach(number, parent));
     ETCDPP_ASSIGN(const Page page, reader_.read_page(number));
-    if (page.is_branch() != (depth < leaf_depth)) return reader_.damaged(number, "is at the wrong depth");
+    if (page.is_branch() != (depth < walk.tree.depth)) return reader_.damaged(number, "is at the wrong depth");
+    ++(page.is_branch() ? walk.branch_pages : walk.leaf_pages);
     for (std::size_t i = 0; i < page.count(); ++i) {
       if (page.is_branch()) {
         const base::BytesView low = i == 0 ? from : page.key(i);
         const base::BytesView high = i + 1 < page.count() ? page.key(i + 1) : below;
-        ETCDPP_TRY(descend(page.child(i), depth + 1, leaf_depth, kind, low, high, number));
+        ETCDPP_TRY(descend(walk, page.child(i), depth + 1, low, high, number));
         continue;
       }
-      const base::BytesView key = page.key(i);
-      ETCDPP_TRY(check_key(number, key, kind, from, below));
-      ETCDPP_TRY(check_value(page, i, kind));
+      ETCDPP_TRY(check_key(walk, number, page.key(i), from, below));
+      ETCDPP_TRY(check_value(walk, page, i));
     }
     return {};
   }
 
-  base::Result<> check_key(std::uint64_t number, base::BytesView key, Kind kind, base::BytesView from, base::BytesView below) {
-    // The free list's keys are numbers; their bytes reversed compare alike.
+  base::Result<> check_key(Walk& walk, std::uint64_t number, base::BytesView key, base::BytesView from, base::BytesView below) {
+    // The free list's keys are transactions' numbers; their bytes reversed compare alike.
     base::Bytes reversed;
-    if (kind == Kind::kFree) {
+    if (walk.kind == Kind::kFree) {
       if (key.size() != 8) return reader_.damaged(number, "has a key of the wrong size in the free list");
+      if (base::get_le64(key.data()) > reader_.meta_.transaction) return reader_.damaged(number, "has pages freed in the future");
       reversed.assign(key.rbegin(), key.rend());
     }
-    const base::BytesView comparable = kind == Kind::kFree ? base::BytesView(reversed) : key;
-    if (entries_ > 0 && comparable <= last_key_) return reader_.damaged(number, "has keys out of order");
-    if (kind != Kind::kFree && (key < from || (!below.empty() && key >= below)))
+    const base::BytesView comparable = walk.kind == Kind::kFree ? base::BytesView(reversed) : key;
+    if (walk.entries > 0 && comparable <= walk.last_key) return reader_.damaged(number, "has keys out of order");
+    if (walk.kind != Kind::kFree && (key < from || (!below.empty() && key >= below)))
       return reader_.damaged(number, "has a key outside of its branch");
-    last_key_.assign(comparable);
-    ++entries_;
+    walk.last_key.assign(comparable);
+    ++walk.entries;
     return {};
   }
 
-  base::Result<> check_value(const Page& page, std::size_t i, Kind kind) {
+  base::Result<> check_value(Walk& walk, const Page& page, std::size_t i) {
     base::Bytes room;
     base::BytesView value = page.value(i);
     if (page.node_flags(i) & kBigData) {
@@ -251,35 +200,43 @@ class PageReader::Verifier {
       std::uint64_t count = 0;
       ETCDPP_ASSIGN(room, reader_.read_overflow(first, page.value_size(i), count));
       for (std::uint64_t n = first; n < first + count; ++n) ETCDPP_TRY(reach(n, page.number()));
+      walk.overflow_pages += count;
       value = room;
     }
-    if (kind == Kind::kFree) return check_free_pages(page.number(), value);
-    if (kind == Kind::kMain) {
-      if (!(page.node_flags(i) & kSubTree) || value.size() != kTreeRecordSize)
-        return reader_.damaged(page.number(), "has something else than a tree in the main tree");
-      const std::uint64_t entries = entries_;
-      const base::Bytes last_key = last_key_;
-      ETCDPP_TRY(walk(parse_tree(value.data()), Kind::kRows));
-      entries_ = entries;
-      last_key_ = last_key;
-    } else if (page.node_flags(i) & ~kBigData) {
-      return reader_.damaged(page.number(), "has a row of an unknown kind");
+    switch (walk.kind) {
+      case Kind::kFree: return check_free_pages(page.number(), value);
+      case Kind::kMain: {
+        if (page.node_flags(i) != kSubTree || value.size() != kTreeRecordSize)
+          return reader_.damaged(page.number(), "has something else than a tree in the main tree");
+        const Tree tree = parse_tree(value.data());
+        return this->walk(tree, Kind::kRows, page.key(i));
+      }
+      case Kind::kRows:
+        if (page.node_flags(i) & ~kBigData) return reader_.damaged(page.number(), "has a row of an unknown kind");
+        if (check_row_ && !check_row_(walk.name, page.key(i), value))
+          return reader_.damaged(page.number(), "has a wrong checksum in row " + base::hex(page.key(i)) + " of tree " + std::string(walk.name));
+        return {};
     }
     return {};
   }
 
-  // A count, then page numbers.
+  // A count, then page numbers, the highest first.
   base::Result<> check_free_pages(std::uint64_t number, base::BytesView list) {
     if (list.size() < 8 || base::get_le64(list.data()) != list.size() / 8 - 1 || list.size() % 8 != 0)
       return reader_.damaged(number, "has a free list of the wrong length");
-    for (std::size_t at = 8; at < list.size(); at += 8) ETCDPP_TRY(reach(base::get_le64(list.data() + at), number));
+    std::uint64_t before = kNoPage;
+    for (std::size_t at = 8; at < list.size(); at += 8) {
+      const std::uint64_t page = base::get_le64(list.data() + at);
+      if (page >= before) return reader_.damaged(number, "has a free list out of order");
+      before = page;
+      ETCDPP_TRY(reach(page, number));
+    }
     return {};
   }
 
   PageReader& reader_;
+  const RowCheck& check_row_;
   std::vector<bool> reached_;
-  std::uint64_t entries_ = 0;
-  base::Bytes last_key_;
 };
 
 base::Error PageReader::damaged(std::uint64_t page, const std::string& what) const {
@@ -295,8 +252,12 @@ base::Result<std::unique_ptr<PageReader>> PageReader::open(base::Env& env, const
 
 PageReader::Tree PageReader::parse_tree(const char* bytes) {
   Tree tree;
+  std::memcpy(&tree.pad, bytes, 4);
   std::memcpy(&tree.flags, bytes + 4, 2);
   std::memcpy(&tree.depth, bytes + 6, 2);
+  tree.branch_pages = base::get_le64(bytes + 8);
+  tree.leaf_pages = base::get_le64(bytes + 16);
+  tree.overflow_pages = base::get_le64(bytes + 24);
   tree.entries = base::get_le64(bytes + 32);
   tree.root = base::get_le64(bytes + 40);
   return tree;
@@ -313,7 +274,7 @@ std::optional<PageReader::Meta> PageReader::read_meta(std::uint64_t offset) {
   std::memcpy(&magic, meta, 4);
   std::memcpy(&version, meta + 4, 4);
   std::memcpy(&page_size, meta + 24, 4);
-  if (!(flags & kMetaPage) || magic != kMagic || version != kVersion) return std::nullopt;
+  if (flags != kMetaPage || base::get_le64(bytes) != (offset == 0 ? 0u : 1u) || magic != kMagic || version != kVersion) return std::nullopt;
   if (page_size < kSmallestPage || page_size > kLargestPage || (page_size & (page_size - 1)) != 0) return std::nullopt;
   Meta out;
   out.page_size = page_size;
@@ -372,7 +333,7 @@ base::Result<base::Bytes> PageReader::read_overflow(std::uint64_t number, std::u
   std::uint32_t pages;
   std::memcpy(&flags, head + 10, 2);
   std::memcpy(&pages, head + 12, 4);
-  if (base::get_le64(head) != number || (flags & ~kKeepFlags) != kOverflowPage || pages != page_count)
+  if (base::get_le64(head) != number || flags != kOverflowPage || pages != page_count)
     return damaged(number, "is not the overflow page that a row points to");
   // The size is a claim of the file: it gets memory only if the file is that long.
   ETCDPP_ASSIGN(const std::uint64_t file_size, file_->size());
@@ -384,12 +345,26 @@ base::Result<base::Bytes> PageReader::read_overflow(std::uint64_t number, std::u
   return out;
 }
 
-base::Result<> PageReader::verify() {
+base::Result<> PageReader::verify_metas() {
+  if (!both_metas_) return base::Error(Errc::kDamaged, path() + ": one of the two meta pages is not whole");
+  const std::optional<Meta> metas[] = {read_meta(0), read_meta(page_size_)};
+  for (std::uint64_t page : {0, 1}) {
+    if (!metas[page]) return damaged(page, "is no meta page");
+    // Each transaction writes the page that the one before it has not; only a file nobody has written to has two equal ones.
+    const std::uint64_t mine = metas[page]->transaction, other = metas[1 - page] ? metas[1 - page]->transaction : 0;
+    if (mine != 0 && mine % 2 != page) return damaged(page, "is the meta page of a transaction that does not write it");
+    if (mine > other + 1 || other > mine + 1 || (mine == other && mine != 0)) return damaged(page, "is the meta page of a wrong transaction");
+  }
+  return {};
+}
+
+base::Result<> PageReader::verify(const RowCheck& check_row) {
+  ETCDPP_TRY(verify_metas());
   ETCDPP_ASSIGN(const std::uint64_t file_size, file_->size());
   // LMDB need not have written its last pages (freed in the transaction that made them), but never this few.
   if (file_size / page_size_ < 2) return damaged(1, "is beyond the end of the file: it has been truncated");
   if (pages() > file_size / page_size_ + kPagesNotWritten) return damaged(0, "claims more pages than the file has");
-  return Verifier(*this).run();
+  return Verifier(*this, check_row).run();
 }
 
 base::Result<std::optional<PageReader::Tree>> PageReader::find_tree(std::string_view name) {

@@ -103,6 +103,12 @@ std::optional<DecodedSmallRow> decode_small_row(base::BytesView tree_key, base::
   return DecodedSmallRow{static_cast<Bucket>(bucket), long_key, value->substr(4 + key_size)};
 }
 
+bool row_is_whole(std::string_view tree, base::BytesView key, base::BytesView stored) {
+  if (tree == "key") return verified(static_cast<std::uint8_t>(Bucket::kKey), key, stored, RowFormat::kPlain).has_value();
+  if (tree == "small") return decode_small_row(key, stored).has_value();
+  return decode_own_row(key, stored).has_value();
+}
+
 base::Bytes encode_own_row(base::BytesView name, std::uint64_t number) {
   base::Bytes stored(8 + kTrailerSize, '\0');
   base::put_be64(stored.data(), number);

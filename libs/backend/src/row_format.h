@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include <etcdpp/backend/bucket.h>
 #include <etcdpp/base/bytes.h>
@@ -54,6 +55,9 @@ inline constexpr std::string_view kClusterId = "cluster_id";
 inline constexpr std::string_view kMemberId = "member_id";
 inline constexpr std::string_view kLiveBytes = "live_bytes";
 }  // namespace own_key
+/// Whether a row of one of the three trees is what was once written.
+bool row_is_whole(std::string_view tree, base::BytesView key, base::BytesView stored);
+
 base::Bytes encode_own_row(base::BytesView name, std::uint64_t number);
 std::optional<std::uint64_t> decode_own_row(base::BytesView name, base::BytesView stored);
 

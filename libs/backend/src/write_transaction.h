@@ -10,6 +10,7 @@
 #include <etcdpp/base/result.h>
 
 #include "environment.h"
+#include "path_check.h"
 
 namespace etcdpp::backend {
 
@@ -51,6 +52,21 @@ class WriteTransaction {
   std::unique_ptr<MDB_txn, Abort> transaction_;
   std::unique_ptr<MDB_cursor, Close> append_;  // closed before the transaction ends
   std::uint64_t live_bytes_ = 0;
+
+  /// The last commit, in which every way to what is about to be changed is looked at first.
+  struct Before {
+    explicit Before(const Environment& e, Reader* r)
+        : environment(e), reader(r), key(e, r->transaction, "key"), small(e, r->transaction, "small"), own(e, r->transaction, "own"),
+          free_list(e, r->transaction, PathCheck::kFreeList) {}
+    Before(const Before&) = delete;
+    Before& operator=(const Before&) = delete;
+    ~Before() { environment.release(reader); }
+    const Environment& environment;
+    Reader* const reader;
+    PathCheck key, small, own, free_list;
+    bool appends = false;
+  };
+  std::unique_ptr<Before> before_;
 };
 
 }  // namespace etcdpp::backend

@@ -8,6 +8,8 @@
 #include <etcdpp/mvcc/key_value.h>
 #include <etcdpp/mvcc/range_reader.h>
 
+#include "row_sequence.h"
+
 namespace etcdpp::mvcc {
 
 RowHash::RowHash(std::int64_t compact_revision, std::int64_t revision, bool keep_set_empty)
@@ -36,6 +38,11 @@ std::vector<KeyValueHash> CompactionHashes::all() const {
   return hashes_;
 }
 
+HashKv::HashKv(const Views& views, const CompactionHashes& stored, std::int64_t revision)
+    : views_(views), stored_(stored), requested_(revision) {}
+HashKv::HashKv(HashKv&&) noexcept = default;
+HashKv::~HashKv() = default;
+
 base::Result<bool> HashKv::start() {
   if (const auto stored = stored_.at(requested_)) {
     result_ = *stored;
@@ -59,6 +66,7 @@ base::Result<bool> HashKv::start() {
   }
   revision_ = requested_ == 0 ? current_revision_ : requested_;
   hash_.emplace(compact_revision_, revision_, !view->index.keeps_any(revision_, IndexRoot::Tombstones::kLeaveOut));
+  sequence_ = std::make_unique<RowSequence>(0, compact_revision_);
   next_row_.assign(RowKeyBytes({0, 0}, false).view());
   return false;
 }
@@ -74,6 +82,7 @@ base::Result<bool> HashKv::step(std::size_t budget) {
       there = false;
       break;
     }
+    ETCDPP_TRY(sequence_->met(row.revision));
     bool bad = false;
     const bool counts = hash_->counts(row, [&] {
       const auto kv = decode_key_value(scan.value());
@@ -87,6 +96,7 @@ base::Result<bool> HashKv::step(std::size_t budget) {
     ETCDPP_ASSIGN(there, scan.next());
   }
   if (there) return false;
+  ETCDPP_TRY(sequence_->ended(revision_));
   pin_.release();
   result_ = hash_->result();
   return true;

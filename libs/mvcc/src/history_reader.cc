@@ -8,6 +8,8 @@
 #include <etcdpp/mvcc/key_value.h>
 #include <etcdpp/mvcc/revision.h>
 
+#include "row_sequence.h"
+
 namespace etcdpp::mvcc {
 
 base::Result<History> read_history(const Views& views, std::int64_t from, const HistoryLimits& limits) {
@@ -37,8 +39,10 @@ base::Result<History> read_history(const Views& views, std::int64_t from, const 
   base::Bytes again;
   backend::RowScan scan(view->buffers, transaction);
   auto there = scan.seek(RowKeyBytes({from, 0}, false));
+  RowSequence sequence(from, compact_revision);
   for (; there && *there; there = scan.next()) {
     ETCDPP_ASSIGN(const RowKey row, decode_row_key(scan.key()));
+    if (row.revision.main <= view->revision) ETCDPP_TRY(sequence.met(row.revision));
     if (row.revision.main != main) {
       end_revision();
       if (row.revision.main > view->revision) break;
@@ -64,6 +68,7 @@ base::Result<History> read_history(const Views& views, std::int64_t from, const 
     }
   }
   if (!there) return base::Error(there.error());
+  ETCDPP_TRY(sequence.ended(view->revision));
   end_revision();
   history.covered_to = view->revision;
   return history;

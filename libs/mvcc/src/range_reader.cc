@@ -31,7 +31,7 @@ base::Result<base::BytesView> RangeReader::row(Revision revision) const {
   ETCDPP_ASSIGN(const auto stored, transaction_.get_row(key));
   if (!stored) [[unlikely]]
     return base::Error(Errc::kRowMissing,
-                       "revision " + std::to_string(revision.main) + "." + std::to_string(revision.sub));
+                       view_->buffers.database->path() + ": revision " + std::to_string(revision.main) + "." + std::to_string(revision.sub));
   return *stored;
 }
 

@@ -13,6 +13,7 @@
 namespace etcdpp::backend {
 
 class Environment;
+class PathCheck;
 struct Reader;
 class ReadTransaction;
 
@@ -87,7 +88,7 @@ class ReadTransaction {
 /// Ownership: ends before its transaction; key() and value() live as long as the transaction.
 class RowCursor {
  public:
-  explicit RowCursor(const ReadTransaction& transaction) : transaction_(transaction) {}
+  explicit RowCursor(const ReadTransaction& transaction);
   RowCursor(const RowCursor&) = delete;
   RowCursor& operator=(const RowCursor&) = delete;
   ~RowCursor();
@@ -103,6 +104,8 @@ class RowCursor {
 
   const ReadTransaction& transaction_;
   void* cursor_ = nullptr;
+  std::unique_ptr<PathCheck> path_;
+  std::uint64_t checked_leaf_ = 0;
   Row row_;
 };
 

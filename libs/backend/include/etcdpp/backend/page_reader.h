@@ -38,9 +38,12 @@ class PageReader {
   /// Both metas are whole (LMDB opens a file only then; this reader needs one).
   bool both_metas() const { return both_metas_; }
 
-  /// Walks everything: each page within its bounds, keys in order and between their separators, each page reached once
-  /// by a tree or the free list, every tree as deep as it says and with as many rows. Of a file that nobody writes.
-  base::Result<> verify();
+  /// Whether the stored bytes of a row of a named tree are what was once written (their checksum).
+  using RowCheck = std::function<bool(std::string_view tree, base::BytesView key, base::BytesView stored)>;
+  /// Walks everything: both metas, each page within its bounds and filled without gaps, keys in order and between their
+  /// separators, every page reached exactly once by a tree or the free list, every tree as deep as it says and with as
+  /// many rows and pages, and each row by `check_row`. Of a file that nobody writes.
+  base::Result<> verify(const RowCheck& check_row = {});
 
   /// Hands out key and stored bytes of the rows of a named tree with key ≥ `first`, in order.
   using Visitor = std::function<base::Result<>(base::BytesView key, base::BytesView stored)>;
@@ -48,8 +51,12 @@ class PageReader {
 
  private:
   struct Tree {
+    std::uint32_t pad = 0;
     std::uint16_t flags = 0;
     std::uint16_t depth = 0;
+    std::uint64_t branch_pages = 0;
+    std::uint64_t leaf_pages = 0;
+    std::uint64_t overflow_pages = 0;
     std::uint64_t entries = 0;
     std::uint64_t root = 0;
   };
@@ -66,6 +73,7 @@ class PageReader {
   explicit PageReader(std::unique_ptr<base::File> file) : file_(std::move(file)) {}
   /// Chooses the newest whole meta.
   base::Result<> read_metas();
+  base::Result<> verify_metas();
   std::optional<Meta> read_meta(std::uint64_t offset);
   static Tree parse_tree(const char* bytes);
   base::Result<Page> read_page(std::uint64_t number);

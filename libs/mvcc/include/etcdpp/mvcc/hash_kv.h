@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <vector>
@@ -62,6 +63,8 @@ class CompactionHashes {
   std::vector<KeyValueHash> hashes_;  // guarded by mutex_
 };
 
+class RowSequence;
+
 /// One HashKV in slices: the RPC's and the peer endpoint's.
 ///
 /// start() answers from a stored compaction hash where there is one, else fixes revisions and pins them; step() until
@@ -70,8 +73,9 @@ class CompactionHashes {
 class HashKv {
  public:
   /// `revision` 0: the current one.
-  HashKv(const Views& views, const CompactionHashes& stored, std::int64_t revision)
-      : views_(views), stored_(stored), requested_(revision) {}
+  HashKv(const Views& views, const CompactionHashes& stored, std::int64_t revision);
+  HashKv(HashKv&&) noexcept;
+  ~HashKv();
 
   /// True when the answer is there already.
   base::Result<bool> start();
@@ -91,6 +95,7 @@ class HashKv {
   Pin pin_;
   std::optional<RowHash> hash_;
   base::Bytes next_row_;
+  std::unique_ptr<RowSequence> sequence_;
   std::int64_t revision_ = 0;
   std::int64_t compact_revision_ = -1;
   KeyValueHash result_;

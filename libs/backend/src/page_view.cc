@@ -1,0 +1,54 @@
+#include "page_view.h"
+
+namespace etcdpp::backend {
+
+const char* PageView::check_bounds() {
+  const auto flags = load<std::uint16_t>(10);
+  if (load<std::uint64_t>(0) != number_) return "carries another page's number";
+  if (flags != kBranchPage && flags != kLeafPage) return "is neither branch nor leaf";
+  const std::size_t lower = load<std::uint16_t>(12);
+  const std::size_t upper = load<std::uint16_t>(14);
+  if (lower < kPageHead || lower % 2 != 0 || lower > upper || upper > bytes_.size()) return "has wrong bounds";
+  count_ = (lower - kPageHead) / 2;
+  return count_ == 0 ? "is empty" : nullptr;
+}
+
+const char* PageView::check() {
+  if (const char* wrong = check_bounds()) return wrong;
+  const auto flags = load<std::uint16_t>(10);
+  const std::size_t upper = load<std::uint16_t>(14);
+  // Each node lies between `upper` and the end; together they fill that space, so none is missing and none is there twice.
+  std::size_t filled = 0;
+  for (std::size_t i = 0; i < count_; ++i) {
+    const std::size_t at = node(i);
+    if (at < upper || at % 2 != 0 || at + kNodeHead > bytes_.size()) return "has a node outside of its bounds";
+    std::size_t size = kNodeHead + load<std::uint16_t>(at + 6);
+    if (at + size > bytes_.size()) return "has a key outside of its bounds";
+    if (flags == kLeafPage) {
+      size += (load<std::uint16_t>(at + 4) & kBigData) ? 8 : data_size(at);
+      if (size > bytes_.size() || at + size > bytes_.size()) return "has a value outside of its bounds";
+    }
+    filled += size + size % 2;
+  }
+  if (upper + filled != bytes_.size()) return "has nodes that do not fill it";
+  return nullptr;
+}
+
+std::size_t PageView::lower_bound(base::BytesView wanted) const {
+  // A branch's first key says nothing: it stands for everything below the second.
+  const bool branch = is_branch();
+  std::size_t low = branch ? 1 : 0;
+  std::size_t high = count_;
+  while (low < high) {
+    const std::size_t middle = low + (high - low) / 2;
+    const bool before = branch ? key(middle) <= wanted : key(middle) < wanted;
+    if (before) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return branch ? low - 1 : low;
+}
+
+}  // namespace etcdpp::backend

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include <etcdpp/base/bytes.h>
+
+#include "page.h"
+
+namespace etcdpp::backend {
+
+/// One branch or leaf page of an LMDB file: its nodes, with access that never leaves the page. Borrows the bytes, from a
+/// file that was read or from the map.
+///
+/// LMDB 0.9, 64 bits. A page begins with number (8), pad (2), flags (2), lower (2), upper (2). Behind the head stands an
+/// array of offsets of nodes, up to `lower`; the nodes lie between `upper` and the end, without gaps. A node: low (2),
+/// high (2), flags (2), key size (2), key, data. In a leaf low and high are the data's size; in a branch low, high and
+/// flags are the child's page number.
+class PageView {
+ public:
+  PageView(std::uint64_t number, base::BytesView bytes) : number_(number), bytes_(bytes) {}
+
+  /// What is wrong with the page, or null. Nothing else may be asked before.
+  const char* check();
+  /// The same of head and offsets' number only, of a page that has been checked a moment ago.
+  const char* check_bounds();
+
+  std::uint64_t number() const { return number_; }
+  bool is_branch() const { return load<std::uint16_t>(10) == kBranchPage; }
+  std::size_t count() const { return count_; }
+  base::BytesView key(std::size_t i) const {
+    const std::size_t at = node(i);
+    return bytes_.substr(at + kNodeHead, load<std::uint16_t>(at + 6));
+  }
+  std::uint64_t child(std::size_t i) const {
+    const std::size_t at = node(i);
+    return load<std::uint16_t>(at) | std::uint64_t{load<std::uint16_t>(at + 2)} << 16 | std::uint64_t{load<std::uint16_t>(at + 4)} << 32;
+  }
+  std::uint16_t node_flags(std::size_t i) const { return load<std::uint16_t>(node(i) + 4); }
+  std::uint64_t value_size(std::size_t i) const { return data_size(node(i)); }
+  /// The value in the page; of one on overflow pages, their first number.
+  base::BytesView value(std::size_t i) const {
+    const std::size_t at = node(i);
+    const std::size_t size = (node_flags(i) & kBigData) ? 8 : data_size(at);
+    return bytes_.substr(at + kNodeHead + load<std::uint16_t>(at + 6), size);
+  }
+  /// First node with key ≥ `wanted`; in a branch the child that may hold it.
+  std::size_t lower_bound(base::BytesView wanted) const;
+
+ private:
+  template <typename T>
+  T load(std::size_t at) const {
+    T v;
+    std::memcpy(&v, bytes_.data() + at, sizeof v);
+    return v;
+  }
+  std::size_t node(std::size_t i) const { return load<std::uint16_t>(kPageHead + 2 * i); }
+  std::uint64_t data_size(std::size_t at) const {
+    return load<std::uint16_t>(at) | std::uint64_t{load<std::uint16_t>(at + 2)} << 16;
+  }
+
+  std::uint64_t number_;
+  base::BytesView bytes_;
+  std::size_t count_ = 0;
+};
+
+}  // namespace etcdpp::backend

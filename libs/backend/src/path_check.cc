@@ -1,0 +1,134 @@
+#include "path_check.h"
+
+#include <cstring>
+#include <string>
+
+#include "environment.h"
+#include "page_view.h"
+
+namespace etcdpp::backend {
+
+namespace {
+
+// LMDB's handle of the tree that holds the records of the others.
+constexpr MDB_dbi kMainTree = 1;
+
+}  // namespace
+
+base::Error PathCheck::damaged(std::uint64_t page, const char* what) const {
+  return base::Error(Errc::kCorrupt, environment_.path() + ": page " + std::to_string(page) + " " + what);
+}
+
+base::Result<> PathCheck::find_root() {
+  const EngineCall call(environment_.path());
+  const MappedFile& map = environment_.map();
+  if (tree_ == kFreeList) {
+    // In the meta page of the last commit; only a writer asks, so it is still there.
+    const char* meta = map.page(mdb_txn_id(transaction_) & 1) + kPageHead + 24;
+    std::uint16_t depth;
+    std::memcpy(&depth, meta + 6, 2);
+    depth_ = depth;
+    root_ = base::get_le64(meta + 40);
+    root_known_ = true;
+    return {};
+  }
+  MDB_val name = as_val(tree_);
+  MDB_val record;
+  const int rc = mdb_get(transaction_, kMainTree, &name, &record);
+  if (rc != 0 || record.mv_size != kTreeRecordSize)
+    return base::Error(Errc::kCorrupt, environment_.path() + ": the tree " + std::string(tree_) + " cannot be found any more");
+  const char* bytes = static_cast<const char*>(record.mv_data);
+  std::uint16_t depth;
+  std::memcpy(&depth, bytes + 6, 2);
+  depth_ = depth;
+  root_ = base::get_le64(bytes + 40);
+  if (map.contains(bytes)) {
+    const std::uint64_t number = map.page_of(bytes);
+    PageView page(number, {map.page(number), map.page_size()});
+    if (const char* wrong = page.check()) return damaged(number, wrong);
+  }
+  root_known_ = true;
+  return {};
+}
+
+base::Result<> PathCheck::check_beside(std::uint64_t number) {
+  const MappedFile& map = environment_.map();
+  if (!checked_beside_.insert(number).second) return {};
+  if (number < 2 || !map.contains(map.page(number) + map.page_size() - 1)) return damaged(number, "is outside of the file");
+  PageView page(number, {map.page(number), map.page_size()});
+  if (const char* wrong = page.check()) return damaged(number, wrong);
+  return {};
+}
+
+// The head of the pages on which a large value stands: it says how many of them a deletion frees.
+base::Result<> PathCheck::check_value(const PageView& leaf, std::size_t at) {
+  if (!(leaf.node_flags(at) & kBigData)) return {};
+  const MappedFile& map = environment_.map();
+  const std::uint64_t number = base::get_le64(leaf.value(at).data());
+  const std::uint64_t pages = (kPageHead - 1 + leaf.value_size(at)) / map.page_size() + 1;
+  if (number < 2 || !map.contains(map.page(number + pages) - 1)) return damaged(leaf.number(), "points to pages outside of the file");
+  const char* head = map.page(number);
+  std::uint16_t flags;
+  std::uint32_t count;
+  std::memcpy(&flags, head + 10, 2);
+  std::memcpy(&count, head + 12, 4);
+  if (base::get_le64(head) != number || flags != kOverflowPage || count != pages)
+    return damaged(number, "is not the overflow page that a row points to");
+  return {};
+}
+
+// Each row: how many page numbers, then they, the highest first.
+base::Result<> PathCheck::check_free_pages(const PageView& leaf) {
+  const MappedFile& map = environment_.map();
+  for (std::size_t i = 0; i < leaf.count(); ++i) {
+    ETCDPP_TRY(check_value(leaf, i));
+    const std::uint64_t size = leaf.value_size(i);
+    const char* list = leaf.node_flags(i) & kBigData ? map.page(base::get_le64(leaf.value(i).data())) + kPageHead : leaf.value(i).data();
+    if (leaf.key(i).size() != 8 || size < 8 || size % 8 != 0 || base::get_le64(list) != size / 8 - 1)
+      return damaged(leaf.number(), "has a free list of the wrong length");
+    std::uint64_t before = kNoPage;
+    for (std::uint64_t at = 8; at < size; at += 8) {
+      const std::uint64_t page = base::get_le64(list + at);
+      if (page < 2 || page >= before || !map.contains(map.page(page))) return damaged(leaf.number(), "has a free list out of order");
+      before = page;
+    }
+  }
+  return {};
+}
+
+base::Result<> PathCheck::walk(base::BytesView key, End end, bool neighbours) {
+  const MappedFile& map = environment_.map();
+  if (!map.contains(map.page(0))) return {};
+  if (!root_known_) ETCDPP_TRY(find_root());
+  if (root_ == kNoPage) return {};
+  if (depth_ == 0 || depth_ > kDeepestTree) return damaged(root_, "is the root of a tree of a wrong depth");
+  base::BytesView from, below;
+  std::uint64_t number = root_;
+  for (unsigned depth = 1;; ++depth) {
+    if (number < 2 || !map.contains(map.page(number) + map.page_size() - 1)) return damaged(number, "is outside of the file");
+    PageView page(number, {map.page(number), map.page_size()});
+    const bool known = checked_[depth] == number;
+    // Not the whole of a page that this path has seen; its bounds are needed all the same.
+    if (const char* wrong = known ? page.check_bounds() : page.check()) return damaged(number, wrong);
+    if (page.is_branch() != (depth < depth_)) return damaged(number, "is at the wrong depth");
+    checked_[depth] = number;
+    if (depth == depth_) {
+      if (!known && tree_ != kFreeList && (page.key(0) < from || (!below.empty() && page.key(page.count() - 1) >= below)))
+        return damaged(number, "has keys outside of its branch");
+      if (tree_ == kFreeList && !known) return check_free_pages(page);
+      if (!neighbours) return {};
+      const std::size_t at = page.lower_bound(key);
+      return at < page.count() && page.key(at) == key ? check_value(page, at) : base::Result<>();
+    }
+    const std::size_t at = end == End::kLast ? page.count() - 1 : end == End::kFirst ? 0 : page.lower_bound(key);
+    if (neighbours) {
+      if (at > 0) ETCDPP_TRY(check_beside(page.child(at - 1)));
+      if (at + 1 < page.count()) ETCDPP_TRY(check_beside(page.child(at + 1)));
+    }
+    if (at > 0) from = page.key(at);
+    if (at + 1 < page.count()) below = page.key(at + 1);
+    number = page.child(at);
+  }
+}
+
+}  // namespace etcdpp::backend
