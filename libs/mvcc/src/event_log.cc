@@ -5,6 +5,7 @@
 namespace etcdpp::mvcc {
 
 EventLog::Reader::Reader(EventLog& log, Listener& listener) : log_(log), listener_(listener) {
+  wanted_.add_all();
   std::lock_guard lock(log_.mutex_);
   log_.readers_.push_back(this);
 }
@@ -19,6 +20,23 @@ void EventLog::Reader::set_active(bool active) {
   active_ = active;
   wants_wake_ = true;
   taken_ = log_.head();
+}
+
+void EventLog::Reader::want(KeyFilter keys) {
+  std::lock_guard lock(log_.mutex_);
+  wanted_ = std::move(keys);
+}
+
+EventLog::Reader::Place EventLog::Reader::want_also(base::BytesView key) {
+  std::lock_guard lock(log_.mutex_);
+  wanted_.add(key);
+  return {taken_, log_.epoch_};
+}
+
+EventLog::Reader::Place EventLog::Reader::want_all() {
+  std::lock_guard lock(log_.mutex_);
+  wanted_.add_all();
+  return {taken_, log_.epoch_};
 }
 
 EventLog::EventLog(std::int64_t revision, const EventLogOptions& options)
@@ -36,7 +54,15 @@ void EventLog::on_end(std::int64_t main) {
 }
 
 void EventLog::publish(std::int64_t revision) {
+  // Once for all readers, and outside of the mutex.
+  key_hashes_.clear();
+  bool gap = ended_.empty();
+  for (const RevisionEvents& events : ended_) {
+    gap |= events.size() == 0;
+    for (std::size_t i = 0; i < events.size(); ++i) key_hashes_.push_back(KeyFilter::hash(events[i].key));
+  }
   std::lock_guard lock(mutex_);
+  const std::int64_t before = head_.load(std::memory_order_relaxed);
   for (RevisionEvents& events : ended_) {
     const std::int64_t main = events.revision();
     if (events.size() == 0 || main != first_ + static_cast<std::int64_t>(revisions_.size())) {
@@ -50,14 +76,19 @@ void EventLog::publish(std::int64_t revision) {
   }
   ended_.clear();
   if (revisions_.empty()) first_ = revision + 1;
-  const bool news = revision != head_.load(std::memory_order_relaxed);
   head_.store(revision, std::memory_order_release);
-  trim();
-  if (!news) return;
-  for (Reader* reader : readers_) {
-    if (!reader->active_ || !std::exchange(reader->wants_wake_, false)) continue;
-    reader->listener_.on_new_events();
+  if (revision != before) {
+    for (Reader* reader : readers_) {
+      if (!reader->active_) continue;
+      if (!gap && reader->taken_ == before && !wanted(*reader)) reader->taken_ = revision;
+      else if (std::exchange(reader->wants_wake_, false)) reader->listener_.on_new_events();
+    }
   }
+  trim();
+}
+
+bool EventLog::wanted(const Reader& reader) const {
+  return std::any_of(key_hashes_.begin(), key_hashes_.end(), [&](std::uint64_t hash) { return reader.wanted_.may_want(hash); });
 }
 
 void EventLog::reset(std::int64_t revision) {
@@ -88,6 +119,7 @@ void EventLog::trim() {
 
 void EventLog::copy(std::int64_t from, std::int64_t to, std::size_t max_revisions, std::size_t max_bytes, Batch& batch) const {
   batch.revisions.clear();
+  batch.from = from;
   batch.first = first_;
   batch.head = head();
   batch.epoch = epoch_;
@@ -108,7 +140,7 @@ void EventLog::read(std::int64_t from, std::int64_t to, std::size_t max_revision
 
 void EventLog::take(Reader& reader, std::int64_t from, std::size_t max_revisions, std::size_t max_bytes, Batch& batch) {
   std::lock_guard lock(mutex_);
-  copy(from, head(), max_revisions, max_bytes, batch);
+  copy(std::max(from, reader.taken_ + 1), head(), max_revisions, max_bytes, batch);
   // What is handed out is the reader's own; what it cannot have any more it has lost.
   reader.taken_ = batch.revisions.empty() ? batch.head : batch.revisions.back().revision();
   reader.wants_wake_ = reader.taken_ == batch.head;

@@ -82,6 +82,50 @@ TEST_CASE("event log: a revision larger than the log leaves a gap") {
   CHECK(revisions(batch) == Revisions{4});
 }
 
+TEST_CASE("event log: what a reader does not want is passed over, until it is behind") {
+  FakeStore store;
+  FakeListener listener;
+  EventLog::Reader reader(store.log, listener);
+  reader.want({});
+  reader.want_also("a");
+  reader.set_active(true);
+  EventLog::Batch batch;
+  for (int i = 0; i < 5; ++i) store.put("b", "1");
+  CHECK(listener.calls == 0);
+  store.apply({{"b", "2"}, {"a", "2"}});
+  store.put("b", "3");
+  CHECK(listener.calls == 1);
+  // It has not taken what it wants: from there on it gets everything.
+  store.put("b", "4");
+  CHECK(listener.calls == 1);
+  store.log.take(reader, 2, 9, 99999, batch);
+  CHECK(batch.from == 7);
+  CHECK(revisions(batch) == Revisions{7, 8, 9});
+  store.put("b", "5");
+  store.log.take(reader, 10, 9, 99999, batch);
+  CHECK((batch.from == 11 && batch.revisions.empty()));
+  reader.want_all();
+  store.put("b", "6");
+  CHECK(listener.calls == 2);
+  store.log.take(reader, 11, 9, 99999, batch);
+  CHECK(revisions(batch) == Revisions{11});
+  reader.want({});
+  store.put("a", "7");
+  CHECK(listener.calls == 2);
+  store.log.reset(20);
+  CHECK(listener.calls == 3);
+}
+
+TEST_CASE("key filter: what was added is found, few others are") {
+  KeyFilter keys;
+  CHECK_FALSE(keys.may_want(KeyFilter::hash("x")));
+  for (int i = 0; i < 5000; ++i) keys.add("key/" + std::to_string(i));
+  for (int i = 0; i < 5000; ++i) CHECK(keys.may_want(KeyFilter::hash("key/" + std::to_string(i))));
+  int others = 0;
+  for (int i = 0; i < 100'000; ++i) others += keys.may_want(KeyFilter::hash("other/" + std::to_string(i))) ? 1 : 0;
+  CHECK(others < 500);
+}
+
 TEST_CASE("event log: readers in other threads see every revision once, in order") {
   FakeStore store({.max_bytes = 64 << 20, .history_bytes = 1000});
   struct Sleeper final : EventLog::Listener {

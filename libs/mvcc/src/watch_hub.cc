@@ -20,6 +20,8 @@ constexpr std::string_view kCompactedReason = "etcdserver: mvcc: required revisi
 constexpr std::string_view kEmptyRangeReason = "mvcc: watcher range is empty";
 constexpr std::string_view kDuplicateReason = "mvcc: duplicate watch ID provided on the WatchStream";
 
+/// So many watchers more than there are must have gone before the filter of their keys is made anew.
+constexpr std::size_t kGoneSlack = 64;
 /// Revisions of the log that one slice matches against the synced watchers.
 constexpr std::size_t kSliceRevisions = 256;
 
@@ -52,8 +54,8 @@ WatchHub::Stream& WatchHub::open(WatchSink& sink, base::Instant now) {
 
 void WatchHub::close(Stream& stream) {
   for (auto& [id, watcher] : stream.watchers) remove(watcher);
-  watcher_count_ -= stream.watchers.size();
-  if (watcher_count_ == 0 && !stream.watchers.empty()) reader_.set_active(false);
+  const std::size_t gone = std::exchange(stream.watchers, {}).size();
+  forget(gone);
   const auto due = progress_due_.find(stream.progress_at);
   std::erase(due->second, &stream);
   if (due->second.empty()) progress_due_.erase(due);
@@ -79,11 +81,16 @@ void WatchHub::create(Stream& stream, const WatchCreate& request) {
   }
   if (watcher_count_ == 0) {
     // Nobody listened: what lies between is nobody's.
+    reader_.want({});
+    gone_ = 0;
     reader_.set_active(true);
     log_.take(reader_, log_.head() + 1, 1, 1, batch_);
     cursor_ = batch_.head;
     epoch_ = batch_.epoch;
   }
+  // What was passed over concerned nobody, but may concern this one, who then has to catch up.
+  const EventLog::Reader::Place place = range.is_single() ? reader_.want_also(range.begin()) : reader_.want_all();
+  if (place.epoch == epoch_) cursor_ = std::max(cursor_, place.taken);
   const std::int64_t head = std::max(log_.head(), cursor_);
   Watcher& watcher = stream.watchers
                          .emplace(id, Watcher{.stream = &stream,
@@ -114,7 +121,7 @@ void WatchHub::cancel(Stream& stream, WatchId id) {
   }
   remove(at->second);
   stream.watchers.erase(at);
-  if (--watcher_count_ == 0) reader_.set_active(false);
+  forget(1);
   send_control(stream, id, false, true);
 }
 
@@ -128,6 +135,24 @@ void WatchHub::remove(Watcher& watcher) {
     case Watcher::Place::kReading: std::replace(reading_.begin(), reading_.end(), &watcher, static_cast<Watcher*>(nullptr)); break;
   }
   watcher.place = Watcher::Place::kNone;
+}
+
+void WatchHub::forget(std::size_t watchers) {
+  if (watchers == 0) return;
+  watcher_count_ -= watchers;
+  if (watcher_count_ == 0) return reader_.set_active(false);
+  // Their keys are still let through; from time to time those of the others are gathered anew.
+  gone_ += watchers;
+  if (gone_ <= watcher_count_ + kGoneSlack) return;
+  gone_ = 0;
+  KeyFilter keys;
+  for (const auto& [stream, owned] : streams_) {
+    for (const auto& [id, watcher] : owned->watchers) {
+      if (watcher.kind == Watcher::Kind::kSingle) keys.add(watcher.begin);
+      else keys.add_all();
+    }
+  }
+  reader_.want(std::move(keys));
 }
 
 void WatchHub::join_or_lag(Watcher& watcher) {
@@ -177,6 +202,8 @@ bool WatchHub::step(base::Instant now) {
 bool WatchHub::advance() {
   if (watcher_count_ == 0) return false;
   log_.take(reader_, cursor_ + 1, kSliceRevisions, options_.bytes_per_batch, batch_);
+  // What was passed over concerns nobody here.
+  if (batch_.epoch == epoch_) cursor_ = batch_.from - 1;
   if (batch_.epoch != epoch_ || batch_.first > cursor_ + 1) {
     // The store was replaced, or the log has lost what this hub had not seen: the store still has it.
     epoch_ = batch_.epoch;
@@ -228,7 +255,7 @@ void WatchHub::catch_up() {
     stream->watchers.erase(id);
     stream->ended.insert(id);
     if (stream->ended.size() > Stream::kMaxEnded) stream->ended.erase(stream->ended.begin());
-    if (--watcher_count_ == 0) reader_.set_active(false);
+    forget(1);
   }
   if (group.empty()) return;
 

@@ -61,6 +61,28 @@ TEST_CASE("watch hub: created, then events of later revisions, then canceled") {
   CHECK(h.hub.watchers() == 0);
 }
 
+TEST_CASE("watch hub: what was passed over is there for a watcher that starts in it") {
+  Hub h;
+  FakeSink sink;
+  auto& stream = h.hub.open(sink, h.now);
+  h.hub.create(stream, {.range = KeyRange::single("other")});
+  h.run();
+  for (int i = 2; i <= 6; ++i) h.store.put("a", std::to_string(i));
+  CHECK(h.listener.calls == 0);
+  CHECK(h.hub.cursor() == 1);
+  h.hub.create(stream, {.range = KeyRange::single("a"), .start_revision = 4});
+  h.run();
+  h.hub.create(stream, {.range = KeyRange::single("a")});
+  h.store.put("a", "7");
+  CHECK(h.listener.calls == 1);
+  h.run();
+  const auto seen = sink.take();
+  REQUIRE(seen.size() == 6);
+  CHECK(revisions(seen[2]) == Revisions{4, 5, 6});
+  CHECK(revisions(seen[4]) == Revisions{7});
+  CHECK(revisions(seen[5]) == Revisions{7});
+}
+
 TEST_CASE("watch hub: a put before the watch is not delivered, even if the hub had not seen it yet") {
   Hub h;
   FakeSink sink;

@@ -9,7 +9,6 @@ namespace {
 using google::protobuf::io::CodedOutputStream;
 
 // Tags of WatchResponse and Event, each one byte: number << 3 | wire type.
-constexpr char kHeader = '\x0a';
 constexpr char kWatchId = '\x10';
 constexpr char kCreated = '\x18';
 constexpr char kCanceled = '\x20';
@@ -30,11 +29,11 @@ std::size_t event_size(const mvcc::WatchEvent& event) {
   return event.encoded.size() + 1 + CodedOutputStream::VarintSize64(event.prev_kv.size()) + event.prev_kv.size();
 }
 
-std::string head_of(const mvcc::WatchDelivery& d, const etcdserverpb::ResponseHeader& header) {
-  std::string out;
-  out += kHeader;
-  append_varint(header.ByteSizeLong(), out);
-  header.AppendToString(&out);
+/// Everything but the events; at most so much beside header and reason.
+constexpr std::size_t kHeadBytes = 32;
+
+void append_head(const mvcc::WatchDelivery& d, std::string_view header, std::string& out) {
+  out += header;
   if (d.watch_id != 0) {
     out += kWatchId;
     append_varint(static_cast<std::uint64_t>(d.watch_id), out);
@@ -50,7 +49,6 @@ std::string head_of(const mvcc::WatchDelivery& d, const etcdserverpb::ResponseHe
     append_varint(d.cancel_reason.size(), out);
     out += d.cancel_reason;
   }
-  return out;
 }
 
 void append_event(const mvcc::WatchEvent& event, std::string& out) {
@@ -63,25 +61,32 @@ void append_event(const mvcc::WatchEvent& event, std::string& out) {
   out += event.prev_kv;
 }
 
+std::size_t element_size(const mvcc::WatchEvent& event) {
+  const std::size_t size = event_size(event);
+  return 1 + CodedOutputStream::VarintSize64(size) + size;
+}
+
 }  // namespace
 
-void encode_watch_responses(const mvcc::WatchDelivery& delivery, const etcdserverpb::ResponseHeader& header,
-                            std::size_t fragment_limit, const std::function<void(std::string)>& send) {
-  const std::string head = head_of(delivery, header);
+std::string encode_watch_response(const mvcc::WatchDelivery& delivery, std::string_view header) {
+  std::size_t total = header.size() + kHeadBytes + delivery.cancel_reason.size();
+  for (const mvcc::WatchEvent& event : delivery.events) total += element_size(event);
+  std::string out;
+  out.reserve(total);
+  append_head(delivery, header, out);
+  for (const mvcc::WatchEvent& event : delivery.events) append_event(event, out);
+  return out;
+}
+
+void encode_watch_fragments(const mvcc::WatchDelivery& delivery, std::string_view header, std::size_t fragment_limit,
+                            const std::function<void(std::string)>& send) {
+  std::string head;
+  append_head(delivery, header, head);
   std::vector<std::size_t> sizes;
-  std::size_t total = head.size();
-  for (const mvcc::WatchEvent& event : delivery.events) {
-    const std::size_t size = event_size(event);
-    sizes.push_back(1 + CodedOutputStream::VarintSize64(size) + size);
-    total += sizes.back();
-  }
-  std::vector<std::size_t> ends{delivery.events.size()};
-  if (delivery.fragment && total >= fragment_limit && delivery.events.size() >= 2)
-    ends = mvcc::fragment_ends(sizes, head.size(), fragment_limit);
+  for (const mvcc::WatchEvent& event : delivery.events) sizes.push_back(element_size(event));
   std::size_t begin = 0;
-  for (const std::size_t end : ends) {
+  for (const std::size_t end : mvcc::fragment_ends(sizes, head.size(), fragment_limit)) {
     std::string out;
-    out.reserve(ends.size() == 1 ? total : fragment_limit);
     out += head;
     if (end != delivery.events.size()) out.append({kFragment, '\x01'});
     for (; begin < end; ++begin) append_event(delivery.events[begin], out);

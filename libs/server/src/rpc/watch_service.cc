@@ -68,15 +68,29 @@ class WatchStream final : public net::GrpcStream, private mvcc::WatchSink {
     return pending < share ? share - pending : 0;
   }
   void send(const mvcc::WatchDelivery& delivery) override {
+    if (!delivery.fragment || delivery.events.size() < 2) return call_.send_message(encode_watch_response(delivery, header(delivery.revision)));
     const std::size_t limit = service_.member_.config().max_request_bytes + 512 * 1024;
-    encode_watch_responses(delivery, service_.header(delivery.revision), limit,
-                           [this](std::string response) { call_.send_message(std::move(response)); });
+    encode_watch_fragments(delivery, header(delivery.revision), limit, [this](std::string response) { call_.send_message(std::move(response)); });
+  }
+  /// Encoded once for all watchers of the stream that a revision concerns.
+  std::string_view header(std::int64_t revision) {
+    const std::uint64_t term = service_.member_.state().term.load(std::memory_order_acquire);
+    if (header_.empty() || revision != header_revision_ || term != header_term_) {
+      header_.clear();
+      service_.append_header(revision, header_);
+      header_revision_ = revision;
+      header_term_ = term;
+    }
+    return header_;
   }
 
   WatchService& service_;
   net::GrpcCall& call_;
   HubThread& hub_;
   mvcc::WatchHub::Stream* stream_;
+  std::string header_;
+  std::int64_t header_revision_ = 0;
+  std::uint64_t header_term_ = 0;
 };
 
 WatchService::WatchService(Member& member, std::uint64_t seed) : Service(member), seed_(seed), history_loop_(member) {}

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <etcdpp/mvcc/commit_observer.h>
+#include <etcdpp/mvcc/key_filter.h>
 #include <etcdpp/mvcc/revision_events.h>
 
 namespace etcdpp::mvcc {
@@ -47,6 +48,17 @@ class EventLog final : public CommitObserver {
 
     /// Whether the listener is called and unread events are kept for it: while the hub has watchers.
     void set_active(bool active);
+    /// While the reader has taken everything, revisions of which no key passes the filter are passed over: nobody is woken
+    /// for them, and the next take() begins behind them. At first everything is wanted.
+    void want(KeyFilter keys);
+    /// Up to where the reader has taken or passed over, under which count of resets.
+    struct Place {
+      std::int64_t taken;
+      std::uint64_t epoch;
+    };
+    /// One more key, or all: what comes behind the place is not passed over for want of it.
+    Place want_also(base::BytesView key);
+    Place want_all();
 
    private:
     friend class EventLog;
@@ -56,6 +68,7 @@ class EventLog final : public CommitObserver {
     std::int64_t taken_ = 0;
     bool active_ = false;
     bool wants_wake_ = true;
+    KeyFilter wanted_;
   };
 
   /// `revision` is the store's current one: the log begins behind it. A log that must exist before the store is restored
@@ -76,6 +89,8 @@ class EventLog final : public CommitObserver {
   struct Batch {
     /// Contiguous, from the wanted revision on; empty at the head or behind what is kept.
     std::vector<RevisionEvents> revisions;
+    /// The first revision that the reader had not passed over; as asked for by read().
+    std::int64_t from = 0;
     /// The first revision that is kept; above the wanted one: the store must be asked.
     std::int64_t first = 0;
     std::int64_t head = 0;
@@ -93,11 +108,13 @@ class EventLog final : public CommitObserver {
  private:
   void copy(std::int64_t from, std::int64_t to, std::size_t max_revisions, std::size_t max_bytes, Batch& batch) const;
   void trim();
+  bool wanted(const Reader& reader) const;
 
   const EventLogOptions options_;
   // The apply loop's: the transaction that is being made, and those of this batch.
   RevisionEventsBuilder building_;
   std::vector<RevisionEvents> ended_;
+  std::vector<std::uint64_t> key_hashes_;
 
   std::atomic<std::int64_t> head_;
   mutable std::mutex mutex_;

@@ -170,6 +170,7 @@ class WatchHub {
   void send_control(Stream& stream, WatchId id, bool created, bool canceled, std::string_view reason = {});
   void send_progress(Stream& stream, WatchId id);
   void remove(Watcher& watcher);
+  void forget(std::size_t watchers);
   void join_or_lag(Watcher& watcher);
   void lag_all_synced();
   bool settled(const Watcher& watcher) const;
@@ -194,6 +195,7 @@ class WatchHub {
   std::unordered_map<Stream*, std::unique_ptr<Stream>> streams_;
   std::map<base::Instant, std::vector<Stream*>> progress_due_;
   std::size_t watcher_count_ = 0;
+  std::size_t gone_ = 0;  ///< since the reader's filter was made
   std::uint64_t events_sent_ = 0;
 
   /// All events up to here were matched against the synced watchers.
