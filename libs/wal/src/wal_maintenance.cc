@@ -50,6 +50,8 @@ base::Result<Metadata> find_metadata(base::Env& env, const std::string& director
 base::Result<std::vector<SnapshotMarker>> find_markers(base::Env& env, const std::string& directory) {
   ETCDPP_ASSIGN(const std::vector<std::string> names, list_segments(env, directory));
   ETCDPP_ASSIGN(const std::vector<OpenSegment> segments, open_segments(env, directory, names, base::OpenMode::kReadOnly));
+  // A marker whose sync failed is in memory only; a start from it would find no marker, and let go what it needs.
+  ETCDPP_TRY(segments.back().file->drop_cache());
   LogReader reader(segments);
   std::vector<SnapshotMarker> markers;
   std::uint64_t commit = 0;

@@ -65,6 +65,8 @@ base::Result<Wal::Opened> Wal::open_once(base::Env& env, const std::string& dire
       options.logger->warn("a copy of the segment was kept", {{"path", copy}});
     }
   }
+  // Without a durable marker no older segment may be let go, so it is written before anyone can ask for that.
+  const bool repeat_marker = !replay.start_found && start.index > 0 && start.conf_state.has_value() && checked;
   if (!replay.start_found) {
     options.logger->warn("the WAL's segments do not repeat the snapshot marker that reading starts from",
                          {{"snapshot-index", start.index}, {"snapshot-term", start.term}});
@@ -94,6 +96,7 @@ base::Result<Wal::Opened> Wal::open_once(base::Env& env, const std::string& dire
   const std::uint64_t end_index = replay.end_index();
   opened.read = std::move(replay.result);
   if (!checked) ETCDPP_TRY(wal.go_on_without(open_options, end_index, opened.read));
+  if (repeat_marker) ETCDPP_TRY(wal.save_snapshot(start));
   return opened;
 }
 

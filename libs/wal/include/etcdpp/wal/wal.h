@@ -194,7 +194,8 @@ bool exists(base::Env& env, const std::string& directory);
 base::Result<Metadata> read_metadata(base::Env& env, const std::string& directory);
 
 /// Markers at or below the last hard state's commit, oldest first: the last one is where a start begins. Reads every
-/// segment without locks; a torn tail is tolerated, a broken checksum is not.
+/// segment without locks, the newest from the device and not from memory that a failed sync left behind; a torn tail is
+/// tolerated, a broken checksum is not.
 base::Result<std::vector<SnapshotMarker>> valid_snapshots(base::Env& env, const std::string& directory);
 
 /// Reads everything behind `start` without locks and without changing anything; a torn tail is tolerated.
