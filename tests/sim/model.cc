@@ -111,13 +111,19 @@ std::optional<std::uint32_t> Model::hash(std::int64_t compacted, std::int64_t re
   bool keeps_any = false;
   for (const auto& [key, versions] : keys_) {
     const Version* kept = nullptr;
-    for (const Version& version : versions)
-      if (version.revision <= revision) kept = &version;
-    if (!kept) continue;
-    keeps_any |= kept->key_value.has_value();
+    bool ends_here = false;
     for (const Version& version : versions) {
       if (version.revision > revision) break;
-      if (version.revision <= compacted && (&version != kept || !version.key_value)) continue;
+      kept = &version;
+      // etcd keeps nothing of a key that the revision itself deletes, even if it puts it again.
+      ends_here |= version.revision == revision && !version.key_value;
+    }
+    if (!kept) continue;
+    if (ends_here || !kept->key_value) kept = nullptr;
+    keeps_any |= kept != nullptr;
+    for (const Version& version : versions) {
+      if (version.revision > revision) break;
+      if (version.revision <= compacted && &version != kept) continue;
       std::string row;
       for (const std::int64_t n : {version.revision, version.sub}) {
         if (!row.empty()) row += '_';
@@ -246,6 +252,7 @@ Model::Outcome Model::apply(const etcdserverpb::CompactionRequest& request) {
   if (request.revision() <= compact_revision_) return {make_error_code(mvcc::Errc::kCompacted), {}};
   if (request.revision() > revision_) return {make_error_code(mvcc::Errc::kFutureRevision), {}};
   compact_revision_ = request.revision();
+  compactions_.insert(compact_revision_);
   etcdserverpb::CompactionResponse response;
   response.mutable_header()->set_revision(revision_);
   return answer(response);

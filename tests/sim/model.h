@@ -33,6 +33,8 @@ class Model {
   std::int64_t revision() const { return revision_; }
   /// -1: never compacted.
   std::int64_t compact_revision() const { return compact_revision_; }
+  /// Whether some compaction was to this very revision.
+  bool compacted_to(std::int64_t revision) const { return compactions_.contains(revision); }
   /// The live keys of [key, range_end) (as in a request) at a revision; compaction is not considered.
   std::vector<mvccpb::KeyValue> range(std::string_view key, std::string_view range_end, std::int64_t at) const;
 
@@ -84,6 +86,7 @@ class Model {
   const std::int64_t min_ttl_;
   std::int64_t revision_ = 1;
   std::int64_t compact_revision_ = -1;
+  std::set<std::int64_t> compactions_;
   std::map<std::string, std::vector<Version>> keys_;
   std::map<std::int64_t, Lease> leases_;
 };
