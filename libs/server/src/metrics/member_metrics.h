@@ -66,6 +66,13 @@ struct MemberMetrics {
   Histogram hash{exponential_bounds(0.01, 2, 15)};
   Histogram hash_kv{exponential_bounds(0.01, 2, 15)};
 
+  /// What hubs and streams of watchers do: seconds of one delivery, the same for each of its events, answers to create, cancel and
+  /// progress requests, and progress that was due.
+  Histogram watch_batch{exponential_bounds(0.001, 2, 14)};
+  Histogram watch_event{exponential_bounds(0.001, 2, 14)};
+  Histogram watch_control{exponential_bounds(0.001, 2, 14)};
+  Histogram watch_progress{exponential_bounds(0.001, 2, 14)};
+
   /// Seconds to write one .snap file.
   Histogram snapshot_save{exponential_bounds(0.001, 2, 14)};
 

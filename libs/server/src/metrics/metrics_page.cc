@@ -141,6 +141,14 @@ void MetricsPage::collect_store(Families& families) const {
   families.gauge("etcd_debugging_mvcc_watcher_total", "Watchers.", number(watch.watchers));
   families.gauge("etcd_debugging_mvcc_slow_watcher_total", "Watchers that are behind.", number(watch.lagging));
   families.counter("etcd_debugging_mvcc_events_total", "Events sent to watchers.", number(watch.events_sent));
+  families.histogram("etcd_debugging_server_watch_send_loop_watch_stream_duration_seconds", "Time of one delivery to the watchers of a thread.",
+                     metrics.watch_batch);
+  families.histogram("etcd_debugging_server_watch_send_loop_watch_stream_duration_per_event_seconds", "The same, divided by its events.",
+                     metrics.watch_event);
+  families.histogram("etcd_debugging_server_watch_send_loop_control_stream_duration_seconds", "Time to answer a create, cancel or progress request.",
+                     metrics.watch_control);
+  families.histogram("etcd_debugging_server_watch_send_loop_progress_duration_seconds", "Time to send the progress notifications that are due.",
+                     metrics.watch_progress);
 }
 
 void MetricsPage::collect_leases(Families& families) const {

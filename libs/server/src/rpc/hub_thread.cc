@@ -36,7 +36,18 @@ HubThread::HubThread(Member& member, HistoryLoop& history, net::Executor& thread
       hub_(options, member.event_log(), *this, *this, base::Random(seed)) {}
 
 void HubThread::step() {
+  const base::Instant begin = member_.clock().now();
+  const std::uint64_t sent_before = hub_.events_sent();
+  const auto progress = hub_.next_progress();
   if (hub_.step(thread_.now())) schedule();
+  const std::uint64_t sent = hub_.events_sent() - sent_before;
+  if (sent != 0) {
+    const double took = std::chrono::duration<double>(member_.clock().now() - begin).count();
+    member_.metrics().watch_batch.observe(took);
+    member_.metrics().watch_event.observe(took / static_cast<double>(sent));
+  } else if (progress && *progress <= begin) {
+    member_.metrics().watch_progress.observe(member_.clock().now() - begin);
+  }
   note_stats();
 }
 

@@ -36,12 +36,14 @@ class WatchStream final : public net::GrpcStream, private mvcc::WatchSink {
   void on_message(std::string_view message) override {
     etcdserverpb::WatchRequest request;
     if (!parse_request(request, message, call_)) return;
+    const base::Instant begin = service_.member_.clock().now();
     switch (request.request_union_case()) {
       case etcdserverpb::WatchRequest::kCreateRequest: create(request.create_request()); break;
       case etcdserverpb::WatchRequest::kCancelRequest: hub_.hub().cancel(*stream_, request.cancel_request().watch_id()); break;
       case etcdserverpb::WatchRequest::kProgressRequest: hub_.hub().request_progress(*stream_); break;
       case etcdserverpb::WatchRequest::REQUEST_UNION_NOT_SET: return;
     }
+    service_.member_.metrics().watch_control.observe(service_.member_.clock().now() - begin);
     hub_.schedule();
   }
 
