@@ -18,6 +18,10 @@ enum class ClassicBug {
   kCampaignWithUnappliedConfChange, ///< The old configuration elects beside the new one.
   kStaleRead,                       ///< ReadIndex without asking a quorum.
   kReadBeforeFirstCommit,           ///< ReadIndex of a leader that does not know the commit index yet.
+  kCommitBeyondMatch,               ///< A follower commits to its log's end, not to what the append has shown to match.
+  kSnapshotOfThePast,               ///< A snapshot below the commit index is installed.
+  kLearnersCount,                   ///< Learners' disks count for a majority.
+  kReadConfirmedByEarlierRound,     ///< An answer to an older heartbeat confirms a younger read.
   kCount,
 };
 

@@ -134,7 +134,7 @@ base::Result<std::optional<Index>> RaftLog::maybe_append(EntryId previous, std::
                                                       std::to_string(committed_) + ")]");
     append(entries.subspan(conflict - previous.index - 1));
   }
-  commit_to(std::min(committed, last_new));
+  commit_to(std::min(committed, has_bug(ClassicBug::kCommitBeyondMatch) ? last_index() : last_new));
   return std::optional<Index>(last_new);
 }
 

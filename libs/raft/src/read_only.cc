@@ -1,5 +1,7 @@
 #include "read_only.h"
 
+#include "classic_bugs.h"
+
 namespace etcdpp::raft {
 
 namespace {
@@ -21,7 +23,7 @@ base::Bytes ReadOnly::heartbeat_context() const {
 
 void ReadOnly::acknowledge(NodeId from, base::BytesView context) {
   if (context.size() != 8) return;
-  const std::uint64_t number = base::get_le64(context.data());
+  const std::uint64_t number = has_bug(ClassicBug::kReadConfirmedByEarlierRound) ? last() : base::get_le64(context.data());
   if (number > last()) return;
   for (auto& [id, highest] : acknowledged_) {
     if (id != from) continue;

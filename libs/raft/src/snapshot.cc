@@ -45,7 +45,7 @@ void Raft::handle_snapshot(const Message& m) {
 
 bool Raft::restore(const std::shared_ptr<const Snapshot>& snapshot) {
   const SnapshotMetadata& metadata = snapshot->metadata;
-  if (metadata.index <= log_.committed()) return false;
+  if (metadata.index <= log_.committed() && !has_bug(ClassicBug::kSnapshotOfThePast)) return false;
   if (role_ != Role::kFollower) {
     // Cannot be: a leader's messages make candidates followers first.
     say_.warn("{:x} attempted to restore snapshot as leader; should never happen", id_);

@@ -1,4 +1,6 @@
 // What every message meets first: is it of our term, and which part of the algorithm does it belong to.
+#include <algorithm>
+
 #include <etcdpp/raft/errc.h>
 
 #include "raft.h"
@@ -9,6 +11,9 @@ namespace {
 
 /// A leader tells its transferee to campaign in spite of everybody's lease.
 bool forced_by_transfer(const Message& m) { return m.context == "CampaignTransfer"; }
+
+/// No log reaches it; from a snapshot of such an index the log could soon not be counted on.
+constexpr Index kLastIndex = kNoLimit / 4;
 
 bool from_a_leader(MessageType type) {
   return type == MessageType::kApp || type == MessageType::kHeartbeat || type == MessageType::kSnap;
@@ -22,7 +27,7 @@ base::Result<> Raft::check(const Message& m) const {
   };
   switch (m.type) {
     case MessageType::kApp: {
-      if (m.index > kNoLimit - 1 - m.entries.size()) return malformed("index out of range");
+      if (m.index > kLastIndex - std::min<Index>(kLastIndex, m.entries.size())) return malformed("index out of range");
       Index index = m.index;
       Term term = m.log_term;
       for (const Entry& entry : m.entries) {
@@ -39,7 +44,7 @@ base::Result<> Raft::check(const Message& m) const {
       if (m.entries.size() != 1) return malformed("not one entry");
       return {};
     case MessageType::kSnap:
-      if (m.snapshot && m.snapshot->metadata.index >= kNoLimit - 1) return malformed("index out of range");
+      if (m.snapshot && m.snapshot->metadata.index > kLastIndex) return malformed("index out of range");
       return {};
     default: return {};
   }

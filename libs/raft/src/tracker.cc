@@ -54,6 +54,11 @@ Index Tracker::committed() const {
     return member ? std::optional(member->match) : std::nullopt;
   };
   if (has_bug(ClassicBug::kOutgoingHalfIgnored)) return committed_index(membership.voters.incoming, match_of);
+  if (has_bug(ClassicBug::kLearnersCount)) {
+    IdSet everybody;
+    for (const auto& [id, member] : progress) everybody.insert(id);
+    return committed_index(everybody, match_of);
+  }
   return committed_index(membership.voters, match_of);
 }
 

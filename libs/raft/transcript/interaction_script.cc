@@ -51,6 +51,7 @@ class Interaction {
         {"set-randomized-election-timeout", &Interaction::set_randomized_election_timeout},
         {"stabilize", &Interaction::stabilize},
         {"status", &Interaction::status},
+        {"step", &Interaction::step},
         {"tick-election", &Interaction::tick_election},
         {"tick-heartbeat", &Interaction::tick_heartbeat},
         {"transfer-leadership", &Interaction::transfer_leadership},
@@ -279,6 +280,47 @@ class Interaction {
     output_.print(describe(m));
     cluster_.send(std::move(m));
   }
+  static std::optional<MessageType> message_type(std::string_view name) {
+    for (std::int32_t i = 0; i <= kLastMessageType; ++i)
+      if (to_string(static_cast<MessageType>(i)) == name) return static_cast<MessageType>(i);
+    return std::nullopt;
+  }
+  /// A message as anybody might make it; its entries are lines of input.
+  void step(const Block& block) {
+    Node* node = first(block);
+    const auto type = message_type(word(block, 1));
+    if (!type) fail(fmt::format("unknown message type {}", word(block, 1)));
+    if (failed()) return;
+    Message m{.type = *type, .to = node->raw->status().id};
+    Snapshot snapshot;
+    for (const Argument& argument : block.arguments)
+      for (const std::string& text : argument.values) set_field(argument.key, text, m, snapshot);
+    if (!snapshot.empty()) m.snapshot = std::make_shared<const Snapshot>(std::move(snapshot));
+    for (std::string_view rest = block.input; !rest.empty();) {
+      const std::string_view line = rest.substr(0, rest.find('\n'));
+      rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+      const std::size_t slash = line.find('/');
+      const std::size_t space = line.find(' ');
+      if (slash == line.npos || space == line.npos || slash > space) return fail("expected an entry: TERM/INDEX DATA");
+      m.entries.push_back({.term = number_of(line.substr(0, slash)), .index = number_of(line.substr(slash + 1, space - slash - 1)),
+                           .data = base::SharedBytes(line.substr(space + 1))});
+    }
+    if (!failed()) check(node->raw->step(std::move(m)));
+  }
+  void set_field(std::string_view key, const std::string& text, Message& m, Snapshot& snapshot) {
+    if (key == "from") m.from = number_of(text);
+    else if (key == "term") m.term = number_of(text);
+    else if (key == "log-term") m.log_term = number_of(text);
+    else if (key == "index") m.index = number_of(text);
+    else if (key == "commit") m.commit = number_of(text);
+    else if (key == "reject") m.reject = flag_of(text);
+    else if (key == "hint") m.reject_hint = number_of(text);
+    else if (key == "context") m.context = text;
+    else if (key == "snapshot-index") snapshot.metadata.index = number_of(text);
+    else if (key == "snapshot-term") snapshot.metadata.term = number_of(text);
+    else if (key == "voters") snapshot.metadata.conf_state.voters.push_back(number_of(text));
+    else fail(fmt::format("unknown field {}", key));
+  }
   void deliver_msgs(const Block& block) {
     std::optional<MessageType> type;
     std::vector<Recipient> recipients;
@@ -288,8 +330,7 @@ class Interaction {
         if (argument.key == "drop") {
           recipients.push_back({number_of(text), true});
         } else if (argument.key == "type") {
-          for (std::int32_t i = 0; i <= kLastMessageType; ++i)
-            if (to_string(static_cast<MessageType>(i)) == text) type = static_cast<MessageType>(i);
+          type = message_type(text);
           if (!type) return fail(fmt::format("unknown message type {}", text));
         }
       }

@@ -57,7 +57,7 @@ func (c *cluster) configure(cfg *raft.Config) {
 // run is one command's output; a panic of the library is one in the caller.
 func (c *cluster) run(d datadriven.TestData) string {
 	switch d.Cmd {
-	case "read-index", "report-snapshot", "restart":
+	case "read-index", "report-snapshot", "restart", "step":
 		c.Output.Reset()
 		c.extra(d)
 		if c.Output.Len() == 0 {
@@ -97,7 +97,58 @@ func (c *cluster) extra(d datadriven.TestData) {
 		node.ReportSnapshot(peer, status)
 	case "restart":
 		c.restart(uint64(id))
+	case "step":
+		if err := node.Step(c.message(uint64(id), d)); err != nil {
+			c.Output.WriteString(err.Error())
+		}
 	}
+}
+
+// message is the one that a step command describes.
+func (c *cluster) message(to uint64, d datadriven.TestData) *pb.Message {
+	m := &pb.Message{Type: pb.MessageType(pb.MessageType_value[d.CmdArgs[1].Key]).Enum(), To: &to}
+	metadata := &pb.SnapshotMetadata{ConfState: &pb.ConfState{}}
+	for _, arg := range d.CmdArgs[2:] {
+		for _, text := range arg.Vals {
+			number, _ := strconv.ParseUint(text, 10, 64)
+			switch arg.Key {
+			case "from":
+				m.From = &number
+			case "term":
+				m.Term = &number
+			case "log-term":
+				m.LogTerm = &number
+			case "index":
+				m.Index = &number
+			case "commit":
+				m.Commit = &number
+			case "reject":
+				rejected := text == "true"
+				m.Reject = &rejected
+			case "hint":
+				m.RejectHint = &number
+			case "context":
+				m.Context = []byte(text)
+			case "snapshot-index":
+				metadata.Index = &number
+			case "snapshot-term":
+				metadata.Term = &number
+			case "voters":
+				metadata.ConfState.Voters = append(metadata.ConfState.Voters, number)
+			}
+		}
+	}
+	if metadata.Index != nil {
+		m.Snapshot = &pb.Snapshot{Metadata: metadata}
+	}
+	for _, line := range strings.Split(d.Input, "\n") {
+		var term, index uint64
+		var data string
+		if n, _ := fmt.Sscanf(line, "%d/%d %s", &term, &index, &data); n == 3 {
+			m.Entries = append(m.Entries, &pb.Entry{Term: &term, Index: &index, Data: []byte(data)})
+		}
+	}
+	return m
 }
 
 // storageWithConfState says at a restart which configuration the application has applied; the storage in memory knows

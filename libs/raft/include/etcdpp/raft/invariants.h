@@ -26,9 +26,6 @@ class ClusterInvariants {
   void restarted(NodeId id) { committed_seen_.erase(id); }
   /// The application of some node is about to apply this entry.
   std::string applying(const Entry& entry) const;
-  /// Two logs that agree on an entry's index and term agree on everything before it, as far as both still have it.
-  static std::string check_log_matching(const RawNode& a, const RawNode& b);
-
   /// The highest index that any node knew as committed.
   Index committed() const { return committed_.size(); }
   const Entry& entry(Index index) const { return committed_[index - 1].entry; }
@@ -41,7 +38,24 @@ class ClusterInvariants {
     Term in_term;  ///< The leadership that committed it.
     std::uint64_t state;
   };
-  std::map<Term, NodeId> leaders_;
+  /// An entry in some log: who has an entry of this index and term has this one, behind an entry of this term.
+  struct Seen {
+    Term term;
+    Term previous_term;
+    Entry entry;
+  };
+
+  std::string observe_log(const RawNode& node);
+  std::string observe_committed(const RawNode& node);
+  std::string observe_leadership(const RawNode& node);
+
+  struct Leader {
+    NodeId id;
+    Index complete_up_to = 0;
+  };
+  std::map<Term, Leader> leaders_;
+  /// By index. Whatever enters a log is unstable there first, so every entry comes by.
+  std::map<Index, std::vector<Seen>> seen_;
   std::map<NodeId, Index> committed_seen_;
   std::vector<Committed> committed_;
 };
