@@ -174,7 +174,7 @@ Parsed parse_command_line(int argc, char** argv) {
   app.add_flag("--hex", options.hex, "the bytes of each frame's payload, secrets starred")->group(frames);
   app.add_flag("--full", options.style.full, "long values in full")->group(frames);
   app.add_flag("--show-damaged", options.show_damaged, "contents of damaged entries too, unless they might be requests of auth")->group(frames);
-  app.add_option("--last", options.last, "only the last N frames (that pass the filters)")->type_name("N")->group(frames);
+  app.add_option("--last", options.last, "only the last N frames (that pass the filters)")->check(CLI::NonNegativeNumber)->type_name("N")->group(frames);
   app.add_flag("--since-snapshot", options.since_snapshot, "only what a start reads: from the newest snapshot marker on")->group(frames);
   app.add_flag("--follow", options.follow, "go on with what a running member appends")->group(frames);
 
@@ -182,9 +182,9 @@ Parsed parse_command_line(int argc, char** argv) {
   app.add_option("--index", texts.index, "raft index")->type_name("RANGE")->group(filters);
   app.add_option("--term", texts.term, "raft term, also of hard states and snapshot markers")->type_name("RANGE")->group(filters);
   app.add_option("--type", options.filter.types, "record type (metadata, entry, state, crc, snapshot) or entry type (normal, conf_change)")
-      ->type_name("TYPE,...")->delimiter(',')->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->group(filters);
+      ->type_name("TYPE,...")->delimiter(',')->allow_extra_args(false)->group(filters);
   app.add_option("--kind", options.filter.kinds, "kind of request")
-      ->type_name("KIND,...")->delimiter(',')->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->group(filters);
+      ->type_name("KIND,...")->delimiter(',')->allow_extra_args(false)->group(filters);
   app.add_option("--key", texts.key, "puts of this key; ranges, deletions and comparisons that reach it")->type_name("KEY")->group(filters);
   app.add_option("--key-hex", texts.key_hex, "the same, in hexadecimal")->type_name("HEX")->excludes("--key")->group(filters);
   app.add_option("--prefix", texts.prefix, "the same of every key that begins so")->type_name("PREFIX")->group(filters);
