@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""A member whose disk fails or hangs: strace lets one call on its log fail, or come back late.
+
+usage: failing_disk.py <etcdppctl> <etcdppd>
+
+A failed write or fdatasync of the log ends the member, at once and with a message that names the file; it is not tried again, and
+everything that was acknowledged is there at the next start. A slow one is logged, and nothing is acknowledged before it returns.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+CTL, SERVER = sys.argv[1], sys.argv[2]
+WORK = tempfile.mkdtemp(prefix="etcdpp-failing-disk-")
+ENV = {k: v for k, v in os.environ.items() if not k.startswith(("ETCD_", "ETCDCTL_"))}
+SEGMENT = "0000000000000000-0000000000000000.wal"
+SECONDS = 60
+failures = 0
+
+
+def check(what, good, detail=""):
+    global failures
+    if not good:
+        failures += 1
+        print(f"FAILED: {what}\n  {str(detail)[-2000:]}", flush=True)
+    return good
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def read(path):
+    with open(path, errors="replace") as f:
+        return f.read()
+
+
+class Member:
+    def __init__(self, directory):
+        self.directory, self.port = directory, free_port()
+        self.log_path = f"{directory}.log.{self.port}"
+        client = f"http://127.0.0.1:{self.port}"
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen([SERVER, "--name=m1", f"--data-dir={directory}", f"--listen-client-urls={client}",
+                                             f"--advertise-client-urls={client}", f"--listen-peer-urls=http://127.0.0.1:{free_port()}",
+                                             "--initial-advertise-peer-urls=http://127.0.0.1:1", "--initial-cluster=m1=http://127.0.0.1:1"],
+                                            stdout=log, stderr=log, env=ENV)
+        deadline = time.monotonic() + SECONDS
+        while "ready to serve client requests" not in read(self.log_path):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.process.kill()
+                sys.exit(f"the member did not start:\n{read(self.log_path)[-2000:]}")
+            time.sleep(0.02)
+
+    def ctl(self, *arguments):
+        done = subprocess.run([CTL, "--endpoints", f"127.0.0.1:{self.port}", *arguments], capture_output=True, text=True, env=ENV, timeout=SECONDS)
+        return done.returncode, done.stdout + done.stderr
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait(SECONDS)
+
+
+class Tracer:
+    """strace attached to the member, touching calls on its log only."""
+
+    def __init__(self, member, *inject):
+        self.path = f"{member.log_path}.strace"
+        wal = os.path.join(member.directory, "member", "wal", SEGMENT)
+        self.process = subprocess.Popen(["strace", "-f", "-o", self.path, "-P", wal, "-e", "trace=fdatasync,fsync,write,pwrite64,pwritev",
+                                         *[word for one in inject for word in ("-e", "inject=" + one)], "-p", str(member.process.pid)],
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        # It says so for each thread that it is attached to.
+        line = self.process.stderr.readline()
+        self.attached = "attached" in line
+        self.said = line
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        self.process.communicate(timeout=SECONDS)
+        return read(self.path)
+
+
+def fails(name, inject, words):
+    directory = os.path.join(WORK, name)
+    member = Member(directory)
+    check(f"{name}: a first put", member.ctl("put", "before", "x") == (0, "OK\n"))
+    tracer = Tracer(member, inject)
+    acknowledged, asked = [], 0
+    while asked < 200 and member.process.poll() is None:
+        code, out = member.ctl("--command-timeout=3s", "put", f"k{asked}", "v")
+        if code != 0:
+            break
+        acknowledged.append(f"k{asked}")
+        asked += 1
+    check(f"{name}: it struck, and some were acknowledged before", 0 < len(acknowledged) < 200, (acknowledged, out))
+    try:
+        member.process.wait(SECONDS)
+    except subprocess.TimeoutExpired:
+        check(f"{name}: the member ends", False, read(member.log_path)[-2000:])
+        member.process.kill()
+    calls = tracer.end().splitlines()
+    check(f"{name}: with an exit code of its own", (member.process.returncode or 0) > 0, member.process.returncode)
+    log = read(member.log_path)
+    entries = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    fatal = [json.dumps(entry) for entry in entries if entry.get("level") == "fatal"]
+    check(f"{name}: says which file, and why", len(fatal) == 1 and all(word in fatal[0] for word in [SEGMENT, *words]), log[-2000:])
+    struck = [i for i, call in enumerate(calls) if "(INJECTED)" in call]
+    check(f"{name}: once", len(struck) == 1, calls[-10:])
+    after = [call for call in calls[struck[0] + 1:] if re.search(r"\b(fdatasync|fsync)\(", call)] if struck else []
+    check(f"{name}: no sync of that file is believed afterwards", not after, after)
+    member = Member(directory)
+    for key in ["before", *acknowledged]:
+        code, out = member.ctl("get", key, "--print-value-only")
+        if not check(f"{name}: {key}, acknowledged, is there", code == 0 and out.strip() != "", out):
+            break
+    check(f"{name}: it is written to again", member.ctl("put", "after", "x") == (0, "OK\n"))
+    member.end()
+    print(f"{name}: {len(acknowledged)} acknowledged before", flush=True)
+
+
+def hangs():
+    member = Member(os.path.join(WORK, "slow"))
+    tracer = Tracer(member, "fdatasync:delay_enter=2500000:when=1")
+    begin = time.monotonic()
+    code, out = member.ctl("put", "slow", "x")
+    took = time.monotonic() - begin
+    check("slow: answered", (code, out) == (0, "OK\n"), out)
+    check("slow: not before the disk", took >= 2.4, took)
+    tracer.end()
+    check("slow: says so", "slow fdatasync" in read(member.log_path), read(member.log_path)[-1500:])
+    member.end()
+
+
+def main():
+    if shutil.which("strace") is None:
+        print("SKIPPED: there is no strace, which makes calls fail")
+        return
+    member = Member(os.path.join(WORK, "probe"))
+    tracer = Tracer(member)
+    possible = tracer.attached
+    tracer.end()
+    member.end()
+    if not possible:
+        print(f"SKIPPED: strace may not attach here: {tracer.said.strip()}")
+        return
+    fails("fdatasync-EIO", "fdatasync:error=EIO:when=3", ["Input/output error"])
+    fails("write-EIO", "pwrite64:error=EIO:when=3", ["Input/output error"])
+    fails("write-ENOSPC", "pwrite64:error=ENOSPC:when=3", ["No space left on device"])
+    hangs()
+
+
+try:
+    main()
+finally:
+    shutil.rmtree(WORK, ignore_errors=True)
+print("failed" if failures else "all passed", failures or "")
+sys.exit(1 if failures else 0)
