@@ -366,13 +366,23 @@ def directories():
     if not os.path.isdir(SAMPLES):
         skip("data directories of etcd", f"{SAMPLES} is not there")
         return
-    foreign = fresh("foreign")
-    with tarfile.open(os.path.join(SAMPLES, "a-datadir", "datadir.tar.gz")) as tar:
-        tar.extractall(foreign)
+    def unpacked(name, sample):
+        directory = fresh(name)
+        with tarfile.open(os.path.join(SAMPLES, sample, "datadir.tar.gz")) as tar:
+            tar.extractall(directory)
+        return directory
+
+    foreign = unpacked("foreign", "a2-auth-downgrade")
     before = sorted(os.listdir(os.path.join(foreign, "member")))
-    refused("data directory of etcd", foreign, ["etcd", "snap/db"])
-    check("data directory of etcd: untouched", sorted(os.listdir(os.path.join(foreign, "member"))) == before,
+    refused("data directory of etcd with auth", foreign, ["authentication", "snap/db"])
+    check("data directory of etcd with auth: untouched", sorted(os.listdir(os.path.join(foreign, "member"))) == before,
           os.listdir(os.path.join(foreign, "member")))
+    taken = unpacked("taken", "a-datadir")
+    server = Server(taken, wait=False)
+    check("data directory of etcd: taken over", server.await_ready(), server.log()[-1500:])
+    server.end()
+    kept = os.listdir(os.path.join(taken, "member", "snap"))
+    check("data directory of etcd: its database is kept", any(name.startswith("db.etcd-") for name in kept) and "db" not in kept, kept)
     for sample in sorted(os.listdir(os.path.join(SAMPLES, "c-wal-damage"))):
         if not sample.endswith(".tar.gz"):
             continue

@@ -22,6 +22,7 @@ ROOMS = {
     "bolt": {"base"},
     "backend": {"base"},
     "mvcc": {"base", "backend"},
+    "exchange": {"base", "backend", "bolt", "mvcc"},
     "lease": {"base", "backend"},
     "auth": {"base", "backend"},
     "config": {"base"},

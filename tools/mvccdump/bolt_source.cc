@@ -64,6 +64,10 @@ class BoltSource final : public Source {
     return reader_->scan(backend::bucket_name(bucket), {},
                          [&](base::BytesView key, base::BytesView value) { return visit({key, value, true}); });
   }
+  base::Result<> do_scan_rows(base::BytesView first, const RowVisitor& visit) override {
+    return reader_->scan(backend::bucket_name(Bucket::kKey), first,
+                         [&](base::BytesView key, base::BytesView value) { return visit({key, value, true}); });
+  }
 
  private:
   std::unique_ptr<bolt::Reader> reader_;

@@ -75,6 +75,11 @@ class OwnSource final : public Source {
       return visit({row.key, row.value, row.intact});
     });
   }
+  base::Result<> do_scan_rows(base::BytesView first, const RowVisitor& visit) override {
+    return file_->scan_rows(first, [&](const backend::DatabaseFile::FileRow& row) -> base::Result<> {
+      return visit({row.key, row.value, row.intact});
+    });
+  }
 
  private:
   base::Env& env_;

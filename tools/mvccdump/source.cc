@@ -19,6 +19,12 @@ base::Result<> Source::scan(Bucket bucket, const RowVisitor& visit) {
   return scanned;
 }
 
+base::Result<> Source::scan_rows_from(base::BytesView first, const RowVisitor& visit) {
+  auto scanned = do_scan_rows(first, visit);
+  if (!scanned && is_enough(scanned.error())) return {};
+  return scanned;
+}
+
 void Source::show(Progress& progress, const std::string& what) {
   progress_ = &progress;
   const auto seen = facts();

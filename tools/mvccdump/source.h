@@ -89,12 +89,15 @@ class Source {
 
   /// All rows of a bucket in key order; an absent bucket has none.
   base::Result<> scan(Bucket bucket, const RowVisitor& visit);
+  /// Rows of bucket `key` from a row key on.
+  base::Result<> scan_rows_from(base::BytesView first, const RowVisitor& visit);
   /// Names what is being read on the progress bar of the scans that follow.
   void show(Progress& progress, const std::string& what);
   Progress* progress() const { return progress_; }
 
  protected:
   virtual base::Result<> do_scan(Bucket bucket, const RowVisitor& visit) = 0;
+  virtual base::Result<> do_scan_rows(base::BytesView first, const RowVisitor& visit) = 0;
 
  private:
   Progress* progress_ = nullptr;

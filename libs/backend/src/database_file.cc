@@ -35,13 +35,15 @@ base::Result<DatabaseFile::Identity> DatabaseFile::identity() {
   return identity;
 }
 
+base::Result<> DatabaseFile::scan_rows(base::BytesView first, const Visitor& visit) {
+  return pages_->scan("key", first, [&](base::BytesView key, base::BytesView stored) -> base::Result<> {
+    const auto value = verified(static_cast<std::uint8_t>(Bucket::kKey), key, stored, RowFormat::kPlain);
+    return visit({key, value ? *value : without_trailer(stored), value.has_value()});
+  });
+}
+
 base::Result<> DatabaseFile::scan_bucket(Bucket bucket, const Visitor& visit) {
-  if (bucket == Bucket::kKey) {
-    return pages_->scan("key", {}, [&](base::BytesView key, base::BytesView stored) -> base::Result<> {
-      const auto value = verified(static_cast<std::uint8_t>(bucket), key, stored, RowFormat::kPlain);
-      return visit({key, value ? *value : without_trailer(stored), value.has_value()});
-    });
-  }
+  if (bucket == Bucket::kKey) return scan_rows({}, visit);
   // Small, and to be put in order: long keys stand elsewhere under their digests.
   struct Kept {
     base::Bytes value;

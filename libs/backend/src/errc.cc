@@ -15,8 +15,7 @@ class BackendCategory final : public std::error_category {
       case Errc::kNewerFormat: return "database was written by a newer version; start that version, or restore a snapshot";
       case Errc::kOtherMember: return "database belongs to another member or cluster; check --data-dir";
       case Errc::kEtcdDatabase:
-        return "data directory holds a database of etcd, which this version cannot take over; choose an empty --data-dir "
-               "and restore a snapshot into it";
+        return "data directory holds a database of etcd beside none or another of ours; move one of the two away";
       case Errc::kNotADatabase: return "file is not a database of etcdpp; move it away or choose another --data-dir";
       case Errc::kDamaged:
         return "database is damaged; move its directory away and rejoin the cluster, or restore a snapshot";

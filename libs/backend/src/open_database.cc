@@ -14,15 +14,6 @@ namespace {
 // The first commit needs a few pages only; the address space of the real map is reserved when the file is in its place.
 constexpr std::uint64_t kMapWhileCreating = 1u << 20;
 
-base::Result<std::shared_ptr<base::File>> take_lock(base::Env& env, const DatabasePaths& paths) {
-  ETCDPP_ASSIGN(auto file, env.open(paths.lock, base::OpenMode::kCreate));
-  if (auto locked = file->lock(false); !locked) {
-    if (locked.error().code == base::EnvErrc::kLocked) return base::Error(Errc::kLocked, paths.directory);
-    return base::Error(std::move(locked.error()));
-  }
-  return std::shared_ptr<base::File>(std::move(file));
-}
-
 // Under another name until it is whole: a crash leaves a complete database or none.
 base::Result<> create(const Options& options, const DatabasePaths& paths, const std::shared_ptr<base::File>& lock) {
   base::Env& env = *options.env;
@@ -65,6 +56,15 @@ base::Result<> check_identity(const Options& options, const std::string& path, s
 }
 
 }  // namespace
+
+base::Result<std::shared_ptr<base::File>> take_lock(base::Env& env, const DatabasePaths& paths) {
+  ETCDPP_ASSIGN(auto file, env.open(paths.lock, base::OpenMode::kCreate));
+  if (auto locked = file->lock(false); !locked) {
+    if (locked.error().code == base::EnvErrc::kLocked) return base::Error(Errc::kLocked, paths.directory);
+    return base::Error(std::move(locked.error()));
+  }
+  return std::shared_ptr<base::File>(std::move(file));
+}
 
 base::Result<OpenedDatabase> open_database(const Options& options) {
   base::Env& env = *options.env;

@@ -4,6 +4,7 @@
 
 #include <etcdpp/backend/backend.h>
 
+#include "database_paths.h"
 #include "preallocation.h"
 
 namespace etcdpp::backend {
@@ -15,6 +16,9 @@ struct OpenedDatabase {
   OpenedState state;
   std::uint64_t live_bytes = 0;
 };
+
+/// The lock of a data directory's database, for as long as the result is held; kLocked.
+base::Result<std::shared_ptr<base::File>> take_lock(base::Env& env, const DatabasePaths& paths);
 
 /// Opens the database of a data directory, or makes an empty one; a refusal changes nothing.
 base::Result<OpenedDatabase> open_database(const Options& options);

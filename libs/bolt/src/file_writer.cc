@@ -3,8 +3,7 @@
 #include <algorithm>
 
 #include <etcdpp/bolt/errc.h>
-
-#include "sha256.h"
+#include <etcdpp/bolt/sha256.h>
 
 namespace etcdpp::bolt {
 

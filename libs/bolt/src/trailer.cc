@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "sha256.h"
+#include <etcdpp/bolt/sha256.h>
 
 namespace etcdpp::bolt {
 

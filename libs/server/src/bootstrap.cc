@@ -8,6 +8,7 @@
 
 #include "errc.h"
 #include "membership.h"
+#include "takeover.h"
 
 namespace etcdpp::server {
 
@@ -66,6 +67,11 @@ base::Result<> read_flags(const BootstrapOptions& o, Bootstrapped& boot) {
 base::Result<Bootstrapped> begin_new(const BootstrapOptions& o) {
   Bootstrapped boot;
   ETCDPP_TRY(read_flags(o, boot));
+  if (const std::string theirs = o.config.snap_dir() + "/db"; o.env.exists(theirs))
+    return base::Error(Errc::kBadDataDirectory,
+                       fmt::format("{} is a database of etcd, but there is no log in {}: restore the log (--wal-dir may point elsewhere), or "
+                                   "make a data directory of a saved snapshot with `etcdutl snapshot restore`",
+                                   theirs, o.config.effective_wal_dir()));
   ETCDPP_ASSIGN(boot.backend, backend::Backend::open(backend_options(o, boot.cluster_id, boot.member_id)));
   if (boot.backend->opened().consistent_index != 0)
     return base::Error(Errc::kBadDataDirectory,
@@ -97,7 +103,9 @@ base::Result<Bootstrapped> restart(const BootstrapOptions& o) {
   ETCDPP_ASSIGN(const wal::Metadata metadata, wal::read_metadata(o.env, wal_dir));
   boot.member_id = metadata.node_id;
   boot.cluster_id = metadata.cluster_id;
-  ETCDPP_ASSIGN(boot.backend, backend::Backend::open(backend_options(o, boot.cluster_id, boot.member_id)));
+  const backend::Options database = backend_options(o, boot.cluster_id, boot.member_id);
+  ETCDPP_TRY(take_over_etcd(o, metadata, database));
+  ETCDPP_ASSIGN(boot.backend, backend::Backend::open(database));
   ETCDPP_ASSIGN(const std::vector<wal::SnapshotMarker> markers, wal::valid_snapshots(o.env, wal_dir));
   wal::SnapshotMarker start;
   if (!markers.empty()) start = markers.back();

@@ -41,8 +41,9 @@ struct BootstrapOptions {
 };
 
 /// A new member's files, or those of the data directory: once a log exists, all bootstrap flags are ignored (etcd's rule).
+/// The directory of a stopped etcd member is taken over (takeover.h).
 ///
-/// Refuses, in one line that says what to do: a directory of etcd, of another member or of a newer format; a log without its
+/// Refuses, in one line that says what to do: a directory of another member or of a newer format; a log without its
 /// database or a database without its log; a log that ends below what the database has applied (unless `force_truncate_wal`); auth enabled; clusters
 /// of several members (not supported yet).
 base::Result<Bootstrapped> bootstrap(const BootstrapOptions& options);

@@ -287,7 +287,12 @@ void Member::close() {
 void Member::led_first_entry(std::uint64_t term) {
   primary_lessor_->promote(term);
   if (!state_.published) publish_attributes();
-  if (boot_.rows.membership.cluster_version().empty()) propose_cluster_version();
+  if (boot_.rows.membership.cluster_version() != kClusterVersion) {
+    propose_cluster_version();
+  } else if (apply_loop_->storage_version() != kClusterVersion) {
+    // Taken over from an etcd that was stopped before its storage had followed its cluster.
+    apply_loop_->set_storage_version(std::string(kClusterVersion));
+  }
 }
 
 void Member::publish_attributes() {
@@ -316,7 +321,9 @@ void Member::publish_attributes() {
 }
 
 void Member::propose_cluster_version() {
-  options_.logger.info("setting up initial cluster version using v3 API", {{"cluster-version", "3.7"}});
+  const std::string& before = boot_.rows.membership.cluster_version();
+  if (before.empty()) options_.logger.info("setting up initial cluster version using v3 API", {{"cluster-version", "3.7"}});
+  else options_.logger.info("updating cluster version using v3 API", {{"from", before.substr(0, before.rfind('.'))}, {"to", "3.7"}});
   membershippb::ClusterVersionSetRequest request;
   request.set_ver(std::string(kClusterVersion));
   proposer_->propose(

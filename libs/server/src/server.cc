@@ -183,6 +183,7 @@ void Server::Running::stop() {
   for (const auto& listener : listeners) listener->drain();
   for (const auto& listener : listeners) listener->stop(kDrainTime);
   listeners.clear();
+  if (maintenance_) maintenance_->stop();
   if (threads_) threads_->stop();
   logger_.info("closed etcd server", {{"name", config_.name}, {"data-dir", config_.effective_data_dir()}});
 }

@@ -118,15 +118,7 @@ type state struct {
 func stateOf(t *testing.T, ctx context.Context, server *harness.Server) state {
 	t.Helper()
 	client := server.Client(t)
-	hash := must[*clientv3.HashKVResponse](t)(client.HashKV(ctx, server.Endpoint(), 0))
-	s := state{Hash: hash.Hash, Revision: hash.Header.Revision, Keys: map[string]string{}}
-	for _, kv := range must[*clientv3.GetResponse](t)(client.Get(ctx, "", clientv3.WithPrefix())).Kvs {
-		s.Keys[string(kv.Key)] = fmt.Sprintf("%d %d %d %d %s", kv.CreateRevision, kv.ModRevision, kv.Version, kv.Lease, kv.Value)
-	}
-	for _, lease := range must[*clientv3.LeaseLeasesResponse](t)(client.Leases(ctx)).Leases {
-		s.Leases = append(s.Leases, int64(lease.ID))
-		s.LeaseKeys += len(must[*clientv3.LeaseTimeToLiveResponse](t)(client.TimeToLive(ctx, lease.ID, clientv3.WithAttachedKeys())).Keys)
-	}
+	s := keyState(t, ctx, server)
 	s.Users = must[*clientv3.AuthUserListResponse](t)(client.UserList(ctx)).Users
 	s.Roles = must[*clientv3.AuthRoleListResponse](t)(client.RoleList(ctx)).Roles
 	return s

@@ -65,6 +65,8 @@ struct MemberMetrics {
   // The readers'.
   Histogram hash{exponential_bounds(0.01, 2, 15)};
   Histogram hash_kv{exponential_bounds(0.01, 2, 15)};
+  /// Seconds to stream the whole database to a client.
+  Histogram database_snapshot{exponential_bounds(0.01, 2, 17)};
 
   /// What hubs and streams of watchers do: seconds of one delivery, the same for each of its events, answers to create, cancel and
   /// progress requests, and progress that was due.

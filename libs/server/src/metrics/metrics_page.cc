@@ -133,6 +133,8 @@ void MetricsPage::collect_store(Families& families) const {
                      "Time from the application of a compaction to its last deletion.", metrics.compaction_total);
   families.histogram("etcd_debugging_mvcc_index_compaction_pause_duration_milliseconds",
                      "Time of one slice of a compaction's pass over the index.", metrics.index_compaction_pause);
+  families.histogram("etcd_disk_backend_snapshot_duration_seconds", "Time of a snapshot of the database sent to a client.",
+                     metrics.database_snapshot);
   families.histogram("etcd_mvcc_hash_duration_seconds", "Time of a hash of all buckets.", metrics.hash);
   families.histogram("etcd_mvcc_hash_rev_duration_seconds", "Time of a hash of the keys at a revision.", metrics.hash_kv);
 

@@ -42,6 +42,7 @@ void MaintenanceService::add_to(net::GrpcServer& server) {
   server.unary("/etcdserverpb.Maintenance/Defragment", bind(&MaintenanceService::defragment));
   server.unary("/etcdserverpb.Maintenance/Hash", bind(&MaintenanceService::hash));
   server.unary("/etcdserverpb.Maintenance/HashKV", bind(&MaintenanceService::hash_kv));
+  server.server_stream("/etcdserverpb.Maintenance/Snapshot", bind(&MaintenanceService::snapshot));
 }
 
 void MaintenanceService::status(net::CallRef call, std::string_view) {
@@ -74,6 +75,8 @@ void MaintenanceService::alarm(net::CallRef call, std::string_view message) {
   if (!parse_request(request, message, *call)) return;
   propose<etcdserverpb::AlarmResponse>(std::move(call), RequestField::kAlarm, message);
 }
+
+void MaintenanceService::snapshot(net::CallRef call, std::string_view) { snapshots_.start(std::move(call)); }
 
 void MaintenanceService::defragment(net::CallRef call, std::string_view) {
   begin_defragment([this, call = std::make_shared<net::CallRef>(std::move(call))](base::Result<backend::Defragmented> result) {

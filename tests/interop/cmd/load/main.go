@@ -7,6 +7,8 @@
 //	load -connect host:port -connections 10 -streams 100 -leases 1000000 -ttl 3600 [-attach prefix]
 //	    renew N   N keep-alives over all leases: {"calls", "seconds"}
 //	    await     waits until the attached keys are gone: when the first and the last went, in seconds since the last grant
+//	load -connect host:port -connections 1
+//	    snapshot  takes one and throws it away: {"bytes", "seconds"}
 package main
 
 import (
@@ -15,6 +17,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"strconv"
@@ -96,6 +99,7 @@ func events(message []byte) (n int64) {
 	return n
 }
 
+var snapshot = grpc.StreamDesc{StreamName: "Snapshot", ServerStreams: true}
 var watch = grpc.StreamDesc{StreamName: "Watch", ServerStreams: true, ClientStreams: true}
 
 func watchAll(conns []*grpc.ClientConn) *atomic.Int64 {
@@ -226,6 +230,21 @@ func main() {
 				}
 			}
 			answer(map[string]any{"events": received.Load() - before, "seconds": time.Since(began).Seconds()})
+		case "snapshot":
+			// Thrown away as it comes, and hashed as little as etcdctl does.
+			stream, err := conns[0].NewStream(context.Background(), &snapshot, "/etcdserverpb.Maintenance/Snapshot")
+			check(err)
+			check(stream.SendMsg(&pb.SnapshotRequest{}))
+			check(stream.CloseSend())
+			bytes := 0
+			var message []byte
+			for err = stream.RecvMsg(&message); err == nil; err = stream.RecvMsg(&message) {
+				bytes += len(message)
+			}
+			if err != io.EOF {
+				log.Fatal(err)
+			}
+			answer(map[string]any{"bytes": bytes, "seconds": time.Since(began).Seconds()})
 		case "count":
 			answer(map[string]any{"events": received.Load()})
 		case "renew":

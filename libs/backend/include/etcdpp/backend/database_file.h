@@ -42,6 +42,8 @@ class DatabaseFile {
   using Visitor = std::function<base::Result<>(const FileRow& row)>;
   /// All rows of a bucket in key order.
   base::Result<> scan_bucket(Bucket bucket, const Visitor& visit);
+  /// Rows of bucket `key` from `first` on.
+  base::Result<> scan_rows(base::BytesView first, const Visitor& visit);
 
  private:
   explicit DatabaseFile(std::unique_ptr<PageReader> pages) : pages_(std::move(pages)) {}

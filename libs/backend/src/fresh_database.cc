@@ -1,0 +1,101 @@
+#include <etcdpp/backend/fresh_database.h>
+
+#include <etcdpp/base/assert.h>
+
+#include "database_paths.h"
+#include "environment.h"
+#include "open_database.h"
+#include "preallocation.h"
+#include "row_format.h"
+#include "write_transaction.h"
+
+namespace etcdpp::backend {
+
+namespace {
+
+// What a transaction writes beside its rows: the path to the last leaf, the free list.
+constexpr std::uint64_t kSliceSlack = 4u << 20;
+
+}  // namespace
+
+FreshDatabase::FreshDatabase(const Options& options) : options_(options) {}
+
+base::Result<std::unique_ptr<FreshDatabase>> FreshDatabase::create(const Options& options) {
+  const DatabasePaths paths(options.data_dir);
+  base::Env& env = *options.env;
+  std::unique_ptr<FreshDatabase> fresh(new FreshDatabase(options));
+  ETCDPP_TRY(env.make_directories(paths.directory));
+  ETCDPP_ASSIGN(fresh->lock_, take_lock(env, paths));
+  if (env.exists(paths.database)) return base::Error(Errc::kNotADatabase, paths.database + " exists already");
+  ETCDPP_TRY(remove_if_there(env, paths.unfinished));
+  ETCDPP_TRY(remove_if_there(env, lock_file_of(paths.unfinished)));
+  ETCDPP_ASSIGN(fresh->environment_, Environment::open(paths.unfinished, options.map_size, options.max_readers, true, fresh->lock_));
+  // One sync a slice, not two: until the last one nothing of it is worth anything.
+  ETCDPP_TRY(fresh->environment_->set_lazy_meta(true));
+  ETCDPP_ASSIGN(auto file, env.open(paths.unfinished, base::OpenMode::kReadWrite));
+  fresh->preallocation_ = std::make_unique<Preallocation>(std::move(file), fresh->environment_->map_size());
+  ETCDPP_TRY(fresh->begin());
+  return fresh;
+}
+
+FreshDatabase::~FreshDatabase() {
+  if (finished_) return;
+  transaction_.reset();
+  environment_.reset();
+  preallocation_.reset();
+  const DatabasePaths paths(options_.data_dir);
+  static_cast<void>(remove_if_there(*options_.env, paths.unfinished));
+  static_cast<void>(remove_if_there(*options_.env, lock_file_of(paths.unfinished)));
+}
+
+base::Result<> FreshDatabase::begin() {
+  slice_begin_ = environment_->allocated_bytes();
+  ETCDPP_ASSIGN(auto transaction, WriteTransaction::begin(*environment_));
+  transaction_ = std::make_unique<WriteTransaction>(std::move(transaction));
+  slice_ = 0;
+  return {};
+}
+
+base::Result<> FreshDatabase::commit() {
+  const auto committed = transaction_->commit();
+  transaction_.reset();
+  return committed;
+}
+
+base::Result<> FreshDatabase::add(Bucket bucket, base::BytesView key, base::BytesView value) {
+  ETCDPP_ASSERT(transaction_ != nullptr, "a row for a database that is finished or has failed");
+  const std::size_t size = key.size() + value.size();
+  if (slice_ != 0 && slice_ + size > kSliceBytes) {
+    ETCDPP_TRY(commit());
+    ETCDPP_TRY(begin());
+  }
+  slice_ += size;
+  // Rows above half a page stand on pages of their own.
+  ETCDPP_TRY(preallocation_->reserve(slice_begin_ + 2 * slice_ + kSliceSlack));
+  if (bucket != Bucket::kKey) return transaction_->put(bucket, key, value);
+  stored_.resize(value.size() + kTrailerSize);
+  value.copy(stored_.data(), value.size());
+  put_trailer(stored_.data() + value.size(), static_cast<std::uint8_t>(Bucket::kKey), key, value, RowFormat::kPlain);
+  return transaction_->append_row(key, stored_);
+}
+
+base::Result<> FreshDatabase::finish() {
+  const DatabasePaths paths(options_.data_dir);
+  base::Env& env = *options_.env;
+  for (const auto& [name, number] : {std::pair{own_key::kFormatVersion, kFormatVersion}, std::pair{own_key::kClusterId, options_.cluster_id},
+                                     std::pair{own_key::kMemberId, options_.member_id}})
+    ETCDPP_TRY(transaction_->put_own(name, number));
+  ETCDPP_TRY(environment_->set_lazy_meta(false));
+  ETCDPP_TRY(commit());
+  // LMDB has synced it; its size and its blocks are the file's metadata.
+  ETCDPP_TRY(preallocation_->sync());
+  environment_.reset();
+  preallocation_.reset();
+  ETCDPP_TRY(remove_if_there(env, lock_file_of(paths.unfinished)));
+  ETCDPP_TRY(env.rename(paths.unfinished, paths.database));
+  finished_ = true;
+  ETCDPP_TRY(env.sync_directory(paths.directory));
+  return env.sync_directory(paths.member);
+}
+
+}  // namespace etcdpp::backend
