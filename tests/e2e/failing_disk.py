@@ -143,6 +143,23 @@ def hangs():
     member.end()
 
 
+def floods():
+    """More than the inbox holds, while the disk hangs: the sockets are not read, and nobody is refused."""
+    generator = os.path.join(os.path.dirname(SERVER), "put_generator")
+    if not os.access(generator, os.X_OK):
+        print(f"SKIPPED: puts while the disk hangs: there is no {generator}")
+        return
+    member = Member(os.path.join(WORK, "flood"))
+    tracer = Tracer(member, "fdatasync:delay_enter=3000000:when=2")
+    done = subprocess.run([generator, "--connect", f"127.0.0.1:{member.port}", "--connections", "60", "--streams", "300", "--calls", "300",
+                           "--value-bytes", "1000000"], capture_output=True, text=True, timeout=4 * SECONDS)
+    answer = json.loads(done.stdout) if done.stdout.startswith("{") else {}
+    check("flood: every put is answered in the end", done.returncode == 0 and answer.get("errors") == 0, done.stdout + done.stderr)
+    check("flood: the disk did hang", "slow fdatasync" in read(member.log_path), read(member.log_path)[-1500:])
+    tracer.end()
+    member.end()
+
+
 def main():
     if shutil.which("strace") is None:
         print("SKIPPED: there is no strace, which makes calls fail")
@@ -159,6 +176,7 @@ def main():
     fails("write-EIO", "pwrite64:error=EIO:when=3", ["Input/output error"])
     fails("write-ENOSPC", "pwrite64:error=ENOSPC:when=3", ["No space left on device"])
     hangs()
+    floods()
 
 
 try:

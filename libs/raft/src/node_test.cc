@@ -93,8 +93,11 @@ TEST_CASE("node: a proposal that waits too long is refused, and the bound holds 
   Owner owner(true);
   Node node(bootstrapped(owner), owner, true, 1000);
   owner.node = &node;
+  CHECK_FALSE(node.crowded());
   CHECK(node.propose(proposal(1, std::string(500, 'x'), 2)));
+  CHECK(node.crowded());
   node.step();
+  CHECK(node.crowded());  // it still waits, for a leader
   CHECK_FALSE(node.propose(proposal(2, std::string(500, 'x'))));
   node.tick();
   node.step();
@@ -103,6 +106,7 @@ TEST_CASE("node: a proposal that waits too long is refused, and the bound holds 
   node.step();
   CHECK(owner.refused == std::vector<std::uint64_t>{1});
   CHECK(owner.why == Errc::kProposalExpired);
+  CHECK_FALSE(node.crowded());
   CHECK(node.propose(proposal(3, std::string(500, 'x'))));
 }
 

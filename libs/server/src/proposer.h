@@ -17,7 +17,8 @@ struct MemberState;
 /// Hop 4 of a Put: gives a request its id, notes who is to be answered, and puts it into raft's inbox.
 ///
 /// Threads: any. Refusals come before anything was proposed: kTooManyRequests by etcd's gap rule (committed − applied),
-/// kRequestTooLarge. Room in the inbox is not a refusal: the caller is told to stop reading until there is some.
+/// kRequestTooLarge. Long before the inbox is full the I/O threads stop reading (Threads); what they had read by then and
+/// does not fit is told kInboxFull.
 class Proposer {
  public:
   struct Limits {
@@ -30,7 +31,7 @@ class Proposer {
       : raft_(raft), waiters_(waiters), ids_(ids), member_(member), clock_(clock), limits_(limits) {}
 
   /// `request` is the wire form of the member `field` of an InternalRaftRequest; `done` gets the applied answer, or why
-  /// there is none. kInboxFull in `done` means: nothing happened, stop reading and try again.
+  /// there is none. kInboxFull in `done` means: nothing happened, try again later.
   void propose(RequestField field, std::string_view request, Done<ResponseMessage> done, net::Executor& home);
   /// The same, for what this member proposes as leader of `term`: refused if it no longer is that when raft takes it.
   void propose_as_leader(raft::Term term, RequestField field, std::string_view request, Done<ResponseMessage> done,

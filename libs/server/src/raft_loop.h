@@ -54,6 +54,8 @@ class RaftLoop final : public raft::NodeOwner, public StorageAcknowledgements, p
   /// `only_in_term` as raft::Proposal's.
   bool propose(std::uint64_t id, raft::EntryType type, base::SharedBytes payload, std::uint32_t max_wait_ticks,
                raft::Term only_in_term = 0);
+  /// So much waits that nothing more should be read off the sockets. From any thread.
+  bool inbox_crowded() const { return node_.crowded(); }
   void tick() { node_.tick(); }
   bool start_read_index(base::SharedBytes context) { return node_.read_index(std::move(context)); }
 

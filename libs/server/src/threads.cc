@@ -17,7 +17,7 @@ void name_thread(const char* name) { pthread_setname_np(pthread_self(), name); }
 }  // namespace
 
 Threads::Threads(Member& member, net::IoThreads& io, WatchService& watch, ReaderPool& readers)
-    : member_(member), io_(io), watch_(watch), readers_(readers), baton_([this] { return step_all(); }) {}
+    : member_(member), io_(io), watch_(watch), readers_(readers), baton_([this] { return step_all(); }), not_reading_(io.size()) {}
 
 Threads::~Threads() { stop(); }
 
@@ -52,6 +52,21 @@ void Threads::run_core() {
   if (baton_.run(kRoundsPerTurn)) wake_core();
 }
 
+void Threads::heed_inbox(net::IoThread& io) {
+  const bool crowded = member_.raft_loop().inbox_crowded();
+  if (bool& not_reading = not_reading_[io.index()]; crowded != not_reading) {
+    not_reading = crowded;
+    if (crowded) io.pause_reading();
+    else io.resume_reading();
+  }
+  if (crowded) {
+    somebody_waits_for_room_.store(true, std::memory_order_release);
+  } else if (somebody_waits_for_room_.load(std::memory_order_acquire) && somebody_waits_for_room_.exchange(false)) {
+    // Whoever stored it too late to be seen here is woken by the next tick's turn.
+    for (unsigned i = 0; i < io_.size(); ++i) io_[i].post([] {});
+  }
+}
+
 void Threads::wake_core() {
   if (core_posted_.exchange(true, std::memory_order_acq_rel)) return;
   // The turn that runs this task ends with the hook that runs the core.
@@ -80,7 +95,10 @@ void Threads::start() {
     while (!readers_.stopped())
       if (!readers_.step()) readers_.wait();
   });
-  for (unsigned i = 0; i < io_.size(); ++i) io_[i].on_batch_end([this] { run_core(); });
+  for (unsigned i = 0; i < io_.size(); ++i) io_[i].on_batch_end([this, i] {
+      run_core();
+      heed_inbox(io_[i]);
+    });
   io_.start();
   threads_.emplace_back([this] { timer_loop(); });
 }

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -37,6 +38,8 @@ class Threads {
 
  private:
   void run_core();
+  /// At the end of an I/O thread's turn: it reads no more while raft's inbox is crowded.
+  void heed_inbox(net::IoThread& io);
   bool step_all();
   bool step_wal();
   bool log_is_quick() const;
@@ -51,6 +54,9 @@ class Threads {
   Baton baton_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> core_posted_{false};
+  // Which I/O threads have stopped reading (each its own), and whether one of them may sleep so.
+  std::deque<bool> not_reading_;
+  std::atomic<bool> somebody_waits_for_room_{false};
   std::atomic_flag wal_stepping_ = ATOMIC_FLAG_INIT;
   std::stop_source prealloc_stop_;
 

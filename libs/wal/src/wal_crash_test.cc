@@ -2,8 +2,11 @@
 
 #include <doctest/doctest.h>
 
+#include <condition_variable>
 #include <map>
+#include <mutex>
 #include <set>
+#include <thread>
 
 #include <etcdpp/base/random.h>
 #include <etcdpp/wal/wal.h>
@@ -193,6 +196,53 @@ TEST_CASE("wal crash: every call failed in turn is told, and leaves a log that o
     }
   }
   CHECK(calls > 100);
+}
+
+TEST_CASE("wal crash: at every call, a disk that hangs until the power goes") {
+  std::uint64_t at = 0;
+  for (bool hung = true; hung; ++at) {
+    CAPTURE(at);
+    FaultEnv env(at + 1);
+    make_home(env);
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool hangs = false;
+    bool ended = false;
+    bool power = true;
+    std::uint64_t seen = 0;
+    env.on_call = [&](FaultEnv::Call call, const std::string&) -> std::optional<std::errc> {
+      if (call == FaultEnv::Call::kRead) return {};
+      std::unique_lock lock(mutex);
+      if (seen++ < at) return {};
+      hangs = true;
+      changed.notify_all();
+      changed.wait(lock, [&] { return !power; });
+      return std::errc::io_error;
+    };
+    Model model;
+    std::thread member([&] {
+      live(env, model);
+      std::lock_guard lock(mutex);
+      ended = true;
+      changed.notify_all();
+    });
+    {
+      std::unique_lock lock(mutex);
+      changed.wait(lock, [&] { return hangs || ended; });
+    }
+    // While the call hangs nothing is acknowledged that the disk does not have.
+    if (hangs) env.crash(FaultEnv::Loss::kAll);
+    {
+      std::lock_guard lock(mutex);
+      power = false;
+      changed.notify_all();
+    }
+    member.join();
+    env.on_call = nullptr;
+    check(env, model);
+    hung = hangs;
+  }
+  CHECK(at > 100);
 }
 
 TEST_CASE("wal crash: every subset of what one unsynced batch wrote") {

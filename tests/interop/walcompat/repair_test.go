@@ -30,7 +30,7 @@ const (
 	segmentName  = "0000000000000000-0000000000000000.wal"
 	sector       = 512
 	crashClients = 8
-	damagedBytes = 300 // of the log's end, each of which a crash may have torn
+	damagedBytes = 200 // of the log's end, each of which a crash may have torn
 )
 
 // What etcd's package does with a log, and what it reads.
