@@ -173,6 +173,14 @@ void make(const std::string& directory) {
   }
 }
 
+/// Where two texts part.
+std::string difference(const std::string& got, const std::string& wanted) {
+  const auto at = static_cast<std::size_t>(std::ranges::mismatch(got, wanted).in1 - got.begin());
+  const auto line = got.rfind('\n', at);
+  const auto from = line == std::string::npos ? 0 : line;
+  return got.substr(from, 60) + "..., not " + wanted.substr(from, 60);
+}
+
 struct Damage {
   std::uint64_t offset;
   unsigned char flip;
@@ -250,6 +258,12 @@ class Campaign {
     for (std::uint64_t i = 0; i < head; ++i) all.push_back({page * page_size_ + i, static_cast<unsigned char>(random.one_in(4) ? 0xff : 1u << random.below(8))});
     for (std::uint64_t i = 0; i < others; ++i)
       all.push_back({page * page_size_ + (random.one_in(2) ? 16 + random.below(200) : random.below(page_size_)), static_cast<unsigned char>(1u << random.below(8))});
+    return run(all);
+  }
+
+  bool run(std::uint64_t page, std::uint64_t byte, unsigned char flip) { return run({{page * page_size_ + byte, flip}}); }
+
+  bool run(const std::vector<Damage>& all) {
     bool fine = true;
     for (const Damage& damage : all) {
       if (damage.offset >= whole_.size()) continue;
@@ -291,11 +305,11 @@ class Campaign {
   void compare_all(Member& m) {
     auto told_now = everything(m);
     if (!told_now) named(told_now.error());
-    if (*told_now != before_) end(kWrongAnswer, "other answers than before the damage");
+    if (*told_now != before_) end(kWrongAnswer, "other answers than before the damage: " + difference(*told_now, before_));
     if (auto went = go_on(m); !went) named(went.error());
     told_now = everything(m);
     if (!told_now) named(told_now.error());
-    if (*told_now != after_) end(kWrongAnswer, "other answers after some writes");
+    if (*told_now != after_) end(kWrongAnswer, "other answers after some writes: " + difference(*told_now, after_));
   }
   /// Most are refused, without a process for each.
   bool judge_start(const Damage& damage) {
@@ -344,15 +358,17 @@ class Campaign {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::uint64_t seed = 1, others = 12, every = 1;
+  std::map<std::string, std::uint64_t> arguments{{"--seed", 1}, {"--others", 12}, {"--every", 1}, {"--page", 0}, {"--byte", 0}, {"--bits", 0}};
   for (int i = 1; i < argc; i += 2) {
-    const std::string name = argv[i];
-    if (i + 1 == argc || (name != "--seed" && name != "--others" && name != "--every")) {
-      std::fputs("usage: etcdpp_store_damage [--seed 1] [--others 12 (damages of a page beside those of its head)] [--every 1 (page of so many)]\n", stderr);
+    const auto argument = arguments.find(argv[i]);
+    if (i + 1 == argc || argument == arguments.end()) {
+      std::fputs("usage: etcdpp_store_damage [--seed 1] [--others 12 (damages of a page beside those of its head)] [--every 1 (page of so many)]\n"
+                 "       etcdpp_store_damage --page N --byte N --bits N      one damage\n", stderr);
       return 2;
     }
-    (name == "--seed" ? seed : name == "--others" ? others : every) = std::strtoull(argv[i + 1], nullptr, 10);
+    argument->second = std::strtoull(argv[i + 1], nullptr, 0);
   }
+  const std::uint64_t others = arguments["--others"], every = std::max<std::uint64_t>(1, arguments["--every"]);
   std::error_code failed;
   const std::filesystem::path shared = "/dev/shm";
   const auto base = std::filesystem::is_directory(shared, failed) && ::access(shared.c_str(), W_OK) == 0 ? shared : std::filesystem::temp_directory_path();
@@ -362,8 +378,12 @@ int main(int argc, char** argv) {
   bool fine = true;
   {
     Campaign campaign(home);
-    base::Random random(seed);
-    for (std::uint64_t page = 0; page < campaign.pages(); page += page < 2 ? 1 : std::max<std::uint64_t>(1, every)) fine &= campaign.run(page, others, random);
+    base::Random random(arguments["--seed"]);
+    if (arguments["--bits"] != 0) {
+      fine = campaign.run(arguments["--page"], arguments["--byte"], static_cast<unsigned char>(arguments["--bits"]));
+    } else {
+      for (std::uint64_t page = 0; page < campaign.pages(); page += page < 2 ? 1 : every) fine &= campaign.run(page, others, random);
+    }
     campaign.report();
   }
   std::filesystem::remove_all(home);

@@ -49,15 +49,19 @@ void StoreRun::Counts::add(const Counts& other) {
   hashes += other.hashes;
 }
 
-StoreRun::StoreRun(std::uint64_t seed, std::string directory) : random_(seed), directory_(std::move(directory)), requests_(random_) {
-  std::filesystem::remove_all(directory_);
-  std::filesystem::create_directories(directory_);
+StoreRun::StoreRun(std::uint64_t seed, std::string directory, Machine* machine)
+    : random_(seed), directory_(std::move(directory)), machine_(machine), requests_(random_) {
+  if (!machine_) {
+    std::filesystem::remove_all(directory_);
+    std::filesystem::create_directories(directory_);
+  }
   options_.data_dir = directory_;
-  options_.env = &base::posix_env();
+  options_.env = machine_ ? &machine_->env() : &base::posix_env();
   options_.clock = &clock_;
   options_.logger = &base::null_logger();
   options_.cluster_id = 1;
   options_.member_id = 2;
+  if (machine_) options_.map_size = 24u << 20;
   options_.batch_limit = one_of(random_, {20, 300, 10'000});
   options_.deletion_rows = one_of(random_, {10, 200, 1'000});
   copy_bytes_ = one_of(random_, {10'000, 100'000, 1 << 20});
@@ -66,7 +70,7 @@ StoreRun::StoreRun(std::uint64_t seed, std::string directory) : random_(seed), d
 
 StoreRun::~StoreRun() {
   close();
-  std::filesystem::remove_all(directory_);
+  if (!machine_) std::filesystem::remove_all(directory_);
 }
 
 void StoreRun::differ(const std::string& what, const std::string& got, const std::string& wanted) {
@@ -87,12 +91,14 @@ void StoreRun::open() {
   backend_->commit_loop().set_copy_pace({.slice_bytes = copy_bytes_, .log_is_slow = {}});
   compaction_hashes_.clear();
   // What is in the database is not applied again; everything else is, with the same answers.
-  if (!log_.empty() && committed + 1 < log_.front().index) return differ("the database has lost committed entries");
+  const std::uint64_t kept = log_.empty() ? index_ + 1 : log_.front().index;
+  if (committed + 1 < kept) return differ("the database has lost committed entries: it ends at " + std::to_string(committed) + ", not at " + std::to_string(kept - 1));
   if (committed > index_) return differ("the database has entries that were never applied");
   index_ = committed;
   while (!log_.empty() && log_.front().index <= committed) log_.pop_front();
   for (const Logged& logged : log_) {
-    while (backend_->saturated()) commit_step();
+    while (backend_->saturated() && going()) commit_step();
+    if (!going()) return;
     ++index_;
     if (const std::string answer = apply(logged.entry, logged.compaction_hash); answer != logged.answer)
       return differ("entry " + std::to_string(logged.index) + " applied again", answer, logged.answer);
@@ -173,12 +179,15 @@ std::string StoreRun::read(const mvcc::RangeReader& reader, const Operation& ope
   return answer.text();
 }
 
-void StoreRun::write() {
+void StoreRun::write() { write(requests_.entry(model_)); }
+
+void StoreRun::write(Entry entry) {
   for (int i = 0; backend_->saturated(); ++i) {
     if (i > 1'000) return differ("the commit loop does not make room");
     commit_step();
+    if (powerless()) return;
   }
-  Logged logged{++index_, requests_.entry(model_), {}, 0};
+  Logged logged{++index_, std::move(entry), {}, 0};
   const std::int64_t compacted = model_.compact_revision();
   logged.answer = model_.apply(logged.entry);
   if (model_.compact_revision() != compacted) ++counts_.compactions;
@@ -226,6 +235,7 @@ void StoreRun::settle() {
   sliced_.reset();
   backend_->freeze();
   for (int i = 0; failure_.empty(); ++i) {
+    if (powerless()) return;
     if (i > 200'000) return differ("a compaction does not end");
     if (store_->step_compaction(1 + random_.below(500))) publish();
     clock_.advance(milliseconds(20));
@@ -237,9 +247,12 @@ void StoreRun::settle() {
 }
 
 void StoreRun::crash() {
-  ++counts_.crashes;
-  close();
-  open();
+  do {
+    ++counts_.crashes;
+    close();
+    if (machine_) machine_->restart();
+    open();
+  } while (failure_.empty() && powerless());
 }
 
 void StoreRun::hash() {
@@ -375,29 +388,71 @@ void StoreRun::step(std::uint64_t now) {
       case 2:
         ++counts_.restarts;
         settle();
+        if (powerless()) break;
         close();
         if (failure_.empty()) open();
-        if (failure_.empty()) check_everything(false);
+        if (going()) check_everything(false);
         break;
-      case 3: settle(); if (failure_.empty()) check_everything(true); break;
+      case 3: settle(); if (going()) check_everything(true); break;
       default:
         backend_->defragment([this](base::Result<backend::Defragmented> done) {
           if (fine(done, "defragmentation")) ++counts_.defragmentations;
         });
     }
   }
-  if (failure_.empty()) check_held(now);
+  if (going()) check_held(now);
 }
 
 bool StoreRun::run(std::uint64_t operations) {
+  if (powerless()) crash();
   for (std::uint64_t n = 0; n < operations && failure_.empty(); ++n) {
     ++counts_.operations;
     step(n);
+    if (powerless()) crash();
     if (!failure_.empty()) failure_ = "operation " + std::to_string(n) + ": " + failure_;
   }
-  if (!failure_.empty()) return false;
-  settle();
+  return end_of_run();
+}
+
+bool StoreRun::run_script() {
+  if (powerless()) crash();
+  const auto defragment = [this] {
+    backend_->defragment([this](base::Result<backend::Defragmented> done) {
+      if (fine(done, "defragmentation")) ++counts_.defragmentations;
+    });
+  };
+  for (std::uint64_t n = 0; n < 110 && failure_.empty(); ++n) {
+    ++counts_.operations;
+    if (going() && n % 25 == 20) {
+      Entry compaction;
+      compaction.compaction = true;
+      compaction.revision = std::max<std::int64_t>(1, model_.revision() - static_cast<std::int64_t>(random_.below(12)));
+      write(std::move(compaction));
+    }
+    if (going()) write();
+    if (going() && n % 3 == 0) publish();
+    if (going() && n % 4 == 1) backend_->freeze();
+    if (going() && n % 2 == 1) commit_step();
+    if (going() && store_->step_compaction(1 + random_.below(30))) publish();
+    clock_.advance(milliseconds(7));
+    if (going() && n % 40 == 35) defragment();
+    if (powerless()) {
+      crash();
+      if (failure_.empty()) check_everything(true);
+    }
+    if (!failure_.empty()) failure_ = "step " + std::to_string(n) + ": " + failure_;
+  }
+  return end_of_run();
+}
+
+bool StoreRun::end_of_run() {
+  // Twice: the power may go while all is brought to its end.
+  for (int i = 0; i < 2 && failure_.empty(); ++i) {
+    settle();
+    if (powerless()) crash();
+  }
   if (failure_.empty()) check_everything(true);
+  if (failure_.empty()) hash();
   if (failure_.empty()) crash();
   if (failure_.empty()) check_everything(false);
   return failure_.empty();

@@ -18,6 +18,17 @@
 
 namespace etcdpp::store_test {
 
+/// What a run's store stands on where that may lose power.
+class Machine {
+ public:
+  virtual ~Machine() = default;
+  virtual base::Env& env() = 0;
+  /// Calls fail from some moment on; nothing that they were to do is done.
+  virtual bool has_lost_power() const = 0;
+  /// The power is back, with what was synced and any part of what was not. No file is in use.
+  virtual void restart() = 0;
+};
+
 /// One seed: a store on a real database beside the model, asked the same, with commits, compactions, defragmentations,
 /// restarts and crashes of the process in between. Ends at the first difference.
 class StoreRun {
@@ -26,11 +37,15 @@ class StoreRun {
     std::uint64_t operations = 0, reads = 0, compactions = 0, jobs = 0, defragmentations = 0, restarts = 0, crashes = 0, hashes = 0;
     void add(const Counts& other);
   };
-  StoreRun(std::uint64_t seed, std::string directory);
+  /// `machine` null: the operating system's files, which lose nothing.
+  StoreRun(std::uint64_t seed, std::string directory, Machine* machine = nullptr);
   ~StoreRun();
 
   /// False when store and model differed; failure() says how.
   bool run(std::uint64_t operations);
+  /// Applies, commits, compacts and defragments densely: a script of some hundred steps, for a machine that loses power at
+  /// each of its calls in turn. Then as run().
+  bool run_script();
   const std::string& failure() const { return failure_; }
   const Counts& counts() const { return counts_; }
 
@@ -66,8 +81,12 @@ class StoreRun {
 
   void open();
   void close();
+  bool going() const { return failure_.empty() && !powerless(); }
+  bool powerless() const { return machine_ && machine_->has_lost_power(); }
+  bool end_of_run();
   void step(std::uint64_t now);
   void write();
+  void write(Entry entry);
   std::string apply(const Entry& entry, std::uint32_t compaction_hash);
   std::string read(const mvcc::RangeReader& reader, const Operation& operation);
   void read();
@@ -84,12 +103,14 @@ class StoreRun {
   void differ(const std::string& what, const std::string& got = {}, const std::string& wanted = {});
   template <typename Result>
   bool fine(const Result& result, const std::string& what) {
-    if (!result) differ(what + ": " + result.error().message());
+    // Without power everything fails, and nothing of it is believed.
+    if (!result && !powerless()) differ(what + ": " + result.error().message());
     return result.has_value();
   }
 
   base::Random random_;
   const std::string directory_;
+  Machine* const machine_;
   base::ManualClock clock_;
   Requests requests_;
   Model model_;

@@ -93,31 +93,20 @@ base::Result<> ReadTransaction::scan_bucket(Bucket bucket, const RowVisitor& vis
   const std::unique_ptr<MDB_cursor, decltype(&mdb_cursor_close)> closer(cursor, mdb_cursor_close);
 
   PathCheck path(*environment_, reader_->transaction, "small");
-  std::uint64_t checked_leaf = 0;
-  const auto check_leaf = [&](const MDB_val& key) -> base::Result<> {
-    const MappedFile& map = environment_->map();
-    if (!map.contains(key.mv_data) || map.page_of(key.mv_data) == checked_leaf) return {};
-    ETCDPP_TRY(path.to(as_view(key)));
-    checked_leaf = map.page_of(key.mv_data);
-    return {};
-  };
-
   // Long keys stand in the order of their digests, so the few there are have to be merged in.
   std::vector<DecodedSmallRow> long_rows;
   auto each_under = [&](char first_byte, auto&& handle) -> base::Result<> {
     const base::BytesView prefix(&first_byte, 1);
-    ETCDPP_TRY(path.to(prefix));
+    // A leaf that is passed over would leave rows out without a sign.
+    ETCDPP_TRY(path.through(prefix, base::Bytes(1, static_cast<char>(first_byte + 1))));
     MDB_val key = as_val(prefix);
     MDB_val stored;
     int rc = mdb_cursor_get(cursor, &key, &stored, MDB_SET_RANGE);
     for (; rc == 0 && as_view(key).starts_with(prefix); rc = mdb_cursor_get(cursor, &key, &stored, MDB_NEXT)) {
-      ETCDPP_TRY(check_leaf(key));
       const auto row = decode_small_row(as_view(key), as_view(stored));
       if (!row) return bad_row(*environment_, "small", as_view(key), key.mv_data);
       ETCDPP_TRY(handle(*row));
     }
-    // Where the next bucket begins, or the end.
-    ETCDPP_TRY(path.to(base::Bytes(1, static_cast<char>(first_byte + 1))));
     if (rc != 0 && rc != MDB_NOTFOUND) return environment_->error(rc, "scan");
     return {};
   };
@@ -161,6 +150,7 @@ base::Result<bool> RowCursor::seek(base::BytesView first) {
     path_ = std::make_unique<PathCheck>(environment, transaction_.reader_->transaction, "key");
   }
   ETCDPP_TRY(path_->to(first));
+  checked_leaf_ = 0;
   return move(first.empty() ? MDB_FIRST : MDB_SET_RANGE, first);
 }
 
@@ -172,15 +162,19 @@ base::Result<bool> RowCursor::move(int operation, base::BytesView first) {
   MDB_val key = as_val(first);
   MDB_val stored;
   const int rc = mdb_cursor_get(static_cast<MDB_cursor*>(cursor_), &key, &stored, static_cast<MDB_cursor_op>(operation));
-  // The end, or a branch whose last nodes are gone.
+  if (rc != 0 && rc != MDB_NOTFOUND) return environment.error(rc, "scan");
+  // A leaf that lost nodes, and one that a damaged page passes over, would leave rows out without a sign: each is looked
+  // at, and begins where the one before it ends.
+  const base::BytesView below = path_->below();
+  const auto passed_over = [&] { return base::Error(Errc::kCorrupt, environment.path() + ": rows from " + base::hex(below) + " on are passed over"); };
   if (rc == MDB_NOTFOUND) {
-    if (operation == MDB_NEXT) ETCDPP_TRY(path_->to_last());
+    if (!below.empty()) return passed_over();
     return false;
   }
-  if (rc != 0) return environment.error(rc, "scan");
-  // A leaf that lost nodes, or a branch that leads astray, would leave rows out without a sign.
   if (environment.map().contains(key.mv_data) && environment.map().page_of(key.mv_data) != checked_leaf_) {
     ETCDPP_TRY(path_->to(as_view(key)));
+    const bool same_leaf = operation != MDB_NEXT && path_->below() == below;
+    if (!same_leaf && path_->from() != below) return passed_over();
     checked_leaf_ = environment.map().page_of(key.mv_data);
   }
   if (operation == MDB_NEXT && as_view(key) <= row_.key)

@@ -96,13 +96,20 @@ base::Result<> PathCheck::check_free_pages(const PageView& leaf) {
   return {};
 }
 
+base::Result<> PathCheck::through(base::BytesView first, base::BytesView end) {
+  ETCDPP_TRY(to(first));
+  while (!below_.empty() && (end.empty() || below_ < end)) ETCDPP_TRY(to(below_));
+  return {};
+}
+
 base::Result<> PathCheck::walk(base::BytesView key, End end, bool neighbours) {
   const MappedFile& map = environment_.map();
   if (!map.contains(map.page(0))) return {};
   if (!root_known_) ETCDPP_TRY(find_root());
   if (root_ == kNoPage) return {};
   if (depth_ == 0 || depth_ > kDeepestTree) return damaged(root_, "is the root of a tree of a wrong depth");
-  base::BytesView from, below;
+  base::BytesView& from = from_ = {};
+  base::BytesView& below = below_ = {};
   std::uint64_t number = root_;
   for (unsigned depth = 1;; ++depth) {
     if (number < 2 || !map.contains(map.page(number) + map.page_size() - 1)) return damaged(number, "is outside of the file");

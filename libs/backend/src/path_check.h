@@ -31,6 +31,11 @@ class PathCheck {
 
   /// From the root to the leaf where `key` is or would be: pages whole, the leaf's keys between their separators.
   base::Result<> to(base::BytesView key) { return walk(key, End::kKey, false); }
+  /// Every leaf that may hold keys with first ≤ key < end (empty: to the last).
+  base::Result<> through(base::BytesView first, base::BytesView end);
+  /// What separates the leaf that was reached last from those before and behind it; empty: there is none.
+  base::BytesView from() const { return from_; }
+  base::BytesView below() const { return below_; }
   base::Result<> to_first() { return walk({}, End::kFirst, false); }
   base::Result<> to_last() { return walk({}, End::kLast, false); }
   /// The same with what a deletion of `key` touches: the pages beside the path, and those that hold its value.
@@ -53,6 +58,7 @@ class PathCheck {
   unsigned depth_ = 0;
   std::array<std::uint64_t, kDeepestTree + 1> checked_{};  // by depth; 0: none
   std::unordered_set<std::uint64_t> checked_beside_;
+  base::BytesView from_, below_;
 };
 
 }  // namespace etcdpp::backend

@@ -9,6 +9,12 @@ ViewRef Views::current() const {
   return ViewRef(current_);
 }
 
+// Not a number beside the newest View: what was seen there is never newer than this.
+std::int64_t Views::revision() const {
+  std::lock_guard lock(mutex_);
+  return current_ ? current_->view.revision : 0;
+}
+
 void Views::publish(View view, TreeIndex::Garbage garbage) {
   // What the superseded View refers to and the new one does not.
   if (!held_.empty()) held_.back()->garbage = std::move(garbage);
@@ -20,7 +26,6 @@ void Views::publish(View view, TreeIndex::Garbage garbage) {
     std::lock_guard lock(mutex_);
     current_ = newest;
   }
-  revision_.store(newest->view.revision, std::memory_order_release);
   applied_index_.store(newest->view.applied_index, std::memory_order_release);
   compact_revision_.store(newest->view.compact_revision, std::memory_order_release);
 }

@@ -73,7 +73,8 @@ class Views {
   /// The newest published compact revision; never older than that of any View taken before. Readers look here again
   /// after they have opened their database snapshot.
   std::int64_t compact_revision() const { return compact_revision_.load(std::memory_order_acquire); }
-  std::int64_t revision() const { return revision_.load(std::memory_order_acquire); }
+  /// The newest View's.
+  std::int64_t revision() const;
   std::uint64_t applied_index() const { return applied_index_.load(std::memory_order_acquire); }
 
   Pins& pins() const { return pins_; }
@@ -93,7 +94,6 @@ class Views {
   mutable std::mutex mutex_;
   HeldView* current_ = nullptr;  // guarded by mutex_
 
-  std::atomic<std::int64_t> revision_{0};
   std::atomic<std::int64_t> compact_revision_{-1};
   std::atomic<std::uint64_t> applied_index_{0};
 };
