@@ -1,7 +1,7 @@
 // Puts against a server that speaks etcd's gRPC, etcdppd or etcd alike: a number of streams over a number of connections,
 // each stream sends its next put when the last was answered.
 //
-//   put_generator --connect 127.0.0.1:2379 --connections 10 --streams 100 --calls 100000 [--value-bytes 256]
+//   put_generator --connect 127.0.0.1:2379 --connections 10 --streams 100 --calls 100000 [--value-bytes 256 [--value-bytes-to 30000 --seed 1]]
 //                 [--key-prefix bench/] [--first 0] [--read-of 300000] [--update-of 300000]
 //
 // Keys are the prefix and a number of ten digits, all different. With --read-of the calls are serializable Ranges instead,
@@ -49,7 +49,9 @@ struct Options {
   unsigned streams = 1;
   std::uint64_t calls = 10'000;
   std::size_t value_bytes = 256;
+  std::size_t value_bytes_to = 0;  // above value_bytes: sizes between the two, which a key's number and the seed decide
   std::string key_prefix = "bench/";
+  std::uint64_t seed = 0;
   std::uint64_t first = 0;
   std::uint64_t read_of = 0;
   std::uint64_t update_of = 0;
@@ -75,7 +77,9 @@ Options parse(int argc, char** argv) {
     else if (flag == "--streams") options.streams = static_cast<unsigned>(number());
     else if (flag == "--calls") options.calls = number();
     else if (flag == "--value-bytes") options.value_bytes = number();
+    else if (flag == "--value-bytes-to") options.value_bytes_to = number();
     else if (flag == "--key-prefix") options.key_prefix = value;
+    else if (flag == "--seed") options.seed = number();
     else if (flag == "--first") options.first = number();
     else if (flag == "--read-of") options.read_of = number();
     else if (flag == "--update-of") options.update_of = number();
@@ -103,7 +107,7 @@ struct Run {
   std::vector<std::uint32_t> latencies_ns_64{};  // in units of 64 ns: 274 s at most
 
   explicit Run(const Options& o)
-      : options(o), value(o.value_bytes, 'v'), authority(o.host + ":" + std::to_string(o.port)) {
+      : options(o), value(std::max(o.value_bytes, o.value_bytes_to), 'v'), authority(o.host + ":" + std::to_string(o.port)) {
     latencies_ns_64.reserve(o.calls);
   }
   bool exhausted() const { return next == options.calls || stopped; }
@@ -125,8 +129,11 @@ struct Run {
       out += "\x38\x01";  // serializable
     } else {
       out.push_back('\x12');
-      append_varint(out, value.size());
-      out += value;
+      std::size_t size = value.size();
+      if (options.value_bytes_to > options.value_bytes)
+        size = options.value_bytes + (number + options.seed) * 0x9e3779b97f4a7c15ULL % (options.value_bytes_to - options.value_bytes + 1);
+      append_varint(out, size);
+      out.append(value, 0, size);
     }
     const auto body = static_cast<std::uint32_t>(out.size() - 5);
     for (int i = 0; i < 4; ++i) out[static_cast<std::size_t>(1 + i)] = static_cast<char>(body >> (24 - 8 * i));

@@ -1,10 +1,13 @@
 """The part `store` of side_by_side: a large store under the work that an operator gives it.
 
-One store of each side for all runs: a million keys of 16 bytes with values of 256. Measured: memory, start, a page, a count,
-both at an old revision, a whole list, a compaction of a million revisions under puts, a defragmentation under puts.
+A fresh store each run: a million keys of 16 bytes with values of 256, put in key order. Measured: memory, start, a page, a
+count, both at an old revision, a whole list, a compaction of a million revisions under puts, a defragmentation under puts;
+then start and page once more, with the rows in the scattered order of a million updates.
+
+The part `store_sizes`: values of 256 bytes, 4 KB and 1 to 30 KB, all overwritten and compacted ten times.
 """
 
-import re
+import os
 import subprocess
 import threading
 import time
@@ -55,7 +58,7 @@ def peak_while(server, work):
     return max(seen + [before]) - before
 
 
-class StorePart:
+class Part:
     def __init__(self, bench, ctl):
         self.bench, self.ctl = bench, ctl
         self.report = bench.report
@@ -64,14 +67,22 @@ class StorePart:
     def figure(self, *arguments, **asked):
         return self.report.figure(*arguments, **asked)
 
+    def ask(self, server, *words):
+        done = subprocess.run([self.ctl, "--endpoints", server.address, "--command-timeout", "300s", *words], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"etcdppctl {' '.join(words)} against {server.name}: {done.stderr}")
+
+    def puts_beside(self, server, calls, **how):
+        """Puts of one client, running while something else does."""
+        self.next_put += calls
+        return self.bench.start_generator(server, calls, streams=1, connections=1, key_prefix="beside/", first=self.next_put - calls, **how)
+
+
+class StorePart(Part):
+
     def update(self, server, calls):
         """Puts to scattered keys that exist: as many superseded revisions."""
         self.bench.generate(server, calls, streams=500, update_of=KEYS)
-
-    def puts_beside(self, server, calls):
-        """Puts of one client, running while something else does."""
-        self.next_put += calls
-        return self.bench.start_generator(server, calls, streams=1, connections=1, key_prefix="beside/", first=self.next_put - calls)
 
     def measure(self, side, server, run):
         bench = self.bench
@@ -102,6 +113,9 @@ class StorePart:
 
         self.compaction(side, server)
         self.defragment(side, server)
+        self.figure("open_updated", "open and ready after all that", "s").add(side, server.restart())
+        page = bench.h2load(server, range_message(key, end, limit=500), calls[0])["cpu_us"]
+        self.figure("page_updated", "a page of 500 keys after all that: server CPU", "µs", limit=("≤", 500)).add(side, page)
         bench.say(f"store {side} {run + 1}: page {page:.0f} us, count {count:.1f} us, open {restart:.2f} s")
 
     def compaction(self, side, server):
@@ -134,18 +148,78 @@ class StorePart:
         answer = beside.answer()
         self.figure("defrag_time", "defragment under puts", "s").add(side, took)
         self.figure("defrag_max", "longest put beside it", "ms", limit=("≤", 50)).add(side, answer["max_us"] / 1e3)
+        idle = self.puts_beside(server, int(1500 * took) + 1000).answer()
+        self.figure("defrag_idle_max", "longest put in as long a time without it", "ms").add(side, idle["max_us"] / 1e3)
         self.figure("defrag_shrunk", "the database after it", "MB").add(side, server.metric("etcd_mvcc_db_total_size_in_bytes") / 1e6)
         self.figure("defrag_before", "the database before it", "MB").add(side, before / 1e6)
 
-    def ask(self, server, *words):
-        done = subprocess.run([self.ctl, "--endpoints", server.address, "--command-timeout", "300s", *words], capture_output=True, text=True)
-        if done.returncode != 0:
-            raise RuntimeError(f"etcdppctl {' '.join(words)} against {server.name}: {done.stderr}")
-
     def run(self, sides, runs):
-        for side, server in sides.items():
-            loaded = self.bench.generate(server, KEYS, streams=500)
-            self.bench.say(f"{side}: {KEYS:,} keys in {loaded['seconds']:.1f} s")
         for run in range(runs):
             for side, server in sides.items():
+                server.stop()
+                server.wipe()
+                server.start()
+                self.bench.generate(server, KEYS, streams=500)
                 self.measure(side, server, run)
+
+
+def file_bytes(server):
+    """What the file of the database takes of the disk."""
+    for name in ("member/etcdpp/data.lmdb", "member/snap/db"):
+        path = os.path.join(server.directory, name)
+        if os.path.exists(path):
+            return os.stat(path).st_blocks * 512
+    raise RuntimeError(f"{server.name} has no database in {server.directory}")
+
+
+class SizesPart(Part):
+    # Name, keys, least and most bytes of a value: about 85 MB live each.
+    SHAPES = [("256", "256 B", 300_000, 256, 256), ("4k", "4 KB", 20_000, 4096, 4096), ("30k", "1 to 30 KB", 5_400, 1024, 30 * 1024)]
+    ROUNDS = 10
+
+    def run(self, sides, runs):
+        for run in range(runs):
+            for shape in self.SHAPES:
+                for side, server in sides.items():
+                    server.stop()
+                    server.wipe()
+                    server.start()
+                    self.measure(side, server, run, *shape)
+
+    def measure(self, side, server, run, key, title, keys, least, most):
+        bench = self.bench
+        how = {"value_bytes": least, "value_bytes_to": most, "streams": 100}
+        bench.generate(server, keys, **how)
+        idle = self.puts_beside(server, 3_000, value_bytes=least, value_bytes_to=most).answer()
+        worst = 0
+        for round in range(self.ROUNDS):
+            bench.generate(server, keys, update_of=keys, seed=round + 1, **how)
+            beside = self.puts_beside(server, 100_000, value_bytes=least, value_bytes_to=most)
+            self.ask(server, "compaction", str(revision_of(server)), "--physical")
+            beside.stop()
+            worst = max(worst, beside.answer()["p99_us"])
+        time.sleep(1)
+        live = keys * (16 + 16 + (least + most) / 2) + self.beside_bytes(server, least, most)
+        self.figure(f"size_{key}", f"{title}: file after {self.ROUNDS} rounds of overwrite and compaction, over the live bytes", "×",
+                    limit=("≤", 2.5)).add(side, file_bytes(server) / live)
+        self.figure(f"size_{key}_live", f"{title}: live bytes then", "MB").add(side, live / 1e6)
+        self.figure(f"size_{key}_p99", f"{title}: worst put p99 beside a compaction, over without", "×").add(side, worst / idle["p99_us"])
+        self.figure(f"size_{key}_anon", f"{title}: anonymous memory", "MB").add(side, server.anonymous_bytes() / 1e6)
+        self.figure(f"size_{key}_open", f"{title}: open and ready", "s").add(side, server.restart())
+        calls = 2_000 if side == "etcdpp" else 30
+        page = bench.h2load(server, range_message(PREFIX, PREFIX[:-1] + b"0", limit=50), calls)["cpu_us"]
+        self.figure(f"size_{key}_page", f"{title}: a page of 50 keys: server CPU", "µs").add(side, page)
+        beside = self.puts_beside(server, 100_000, value_bytes=least, value_bytes_to=most)
+        time.sleep(0.2)
+        self.ask(server, "defrag")
+        time.sleep(0.2)
+        beside.stop()
+        self.figure(f"size_{key}_defrag", f"{title}: longest put beside a defragment", "ms", limit=("≤", 50)).add(side, beside.answer()["max_us"] / 1e3)
+        bench.say(f"sizes {title} {side} {run + 1}: {file_bytes(server) / 1e6:.0f} MB after defragment")
+
+    def beside_bytes(self, server, least, most):
+        """The keys that were put beside the compactions."""
+        answer = subprocess.run([self.ctl, "--endpoints", server.address, "get", "beside/", "--prefix", "--count-only", "--write-out", "fields"],
+                                capture_output=True, text=True, check=True)
+        count = next(int(line.split(":")[1]) for line in answer.stdout.splitlines() if line.startswith('"Count"'))
+        return count * (17 + 16 + (least + most) / 2)
