@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <string>
 
 #include <etcdpp/mvcc/key_value.h>
 
@@ -101,7 +102,10 @@ base::Result<> RangeCursor::next(const RangeReader& reader, std::size_t max_rows
   KeyState state;
   base::BytesView last;
   std::size_t bytes = 0;
-  for (std::size_t n = 0; left_ > 0 && n < max_rows && bytes < max_bytes && cursor.next(state); ++n) {
+  for (std::size_t n = 0; left_ > 0 && n < max_rows && bytes < max_bytes; ++n) {
+    // Counted at the start, and what is pinned stays: without this a caller would ask for ever.
+    if (!cursor.next(state))
+      return base::Error(Errc::kRowMissing, std::to_string(left_) + " keys of revision " + std::to_string(answer_.revision) + " in the index");
     RangeRow& out = rows.emplace_back(RangeRow{state, {}});
     if (!options_.keys_only) {
       ETCDPP_ASSIGN(out.key_value, reader.row(state.modified));
