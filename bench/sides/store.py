@@ -88,6 +88,7 @@ class StorePart(Part):
         bench = self.bench
         restart = server.restart()
         self.figure("open_1m", f"open and ready with {KEYS:,} keys", "s", limit=("≤", 0.8)).add(side, restart)
+        self.figure("open_1m_cpu", "the same: server CPU", "s").add(side, server.cpu_seconds())
         time.sleep(2)
         self.figure("anon_1m", f"anonymous memory with {KEYS:,} keys", "MB", limit=("≤", 130)).add(side, server.anonymous_bytes() / 1e6)
 
