@@ -74,8 +74,9 @@ class Part:
 
     def puts_beside(self, server, calls, **how):
         """Puts of one client, running while something else does."""
+        first = 0 if "update_of" in how else self.next_put
         self.next_put += calls
-        return self.bench.start_generator(server, calls, streams=1, connections=1, key_prefix="beside/", first=self.next_put - calls, **how)
+        return self.bench.start_generator(server, calls, streams=1, connections=1, key_prefix="beside/", first=first, **how)
 
 
 class StorePart(Part):
@@ -177,6 +178,7 @@ class SizesPart(Part):
     # Name, keys, least and most bytes of a value: about 85 MB live each.
     SHAPES = [("256", "256 B", 300_000, 256, 256), ("4k", "4 KB", 20_000, 4096, 4096), ("30k", "1 to 30 KB", 5_400, 1024, 30 * 1024)]
     ROUNDS = 10
+    BESIDE = 1_000  # keys that the puts beside a compaction overwrite
 
     def run(self, sides, runs):
         for run in range(runs):
@@ -190,17 +192,18 @@ class SizesPart(Part):
     def measure(self, side, server, run, key, title, keys, least, most):
         bench = self.bench
         how = {"value_bytes": least, "value_bytes_to": most, "streams": 100}
+        one = {"value_bytes": least, "value_bytes_to": most, "update_of": self.BESIDE}
         bench.generate(server, keys, **how)
-        idle = self.puts_beside(server, 3_000, value_bytes=least, value_bytes_to=most).answer()
+        idle = self.puts_beside(server, 3_000, **one).answer()
         worst = 0
         for round in range(self.ROUNDS):
             bench.generate(server, keys, update_of=keys, seed=round + 1, **how)
-            beside = self.puts_beside(server, 100_000, value_bytes=least, value_bytes_to=most)
+            beside = self.puts_beside(server, 100_000, **one)
             self.ask(server, "compaction", str(revision_of(server)), "--physical")
             beside.stop()
             worst = max(worst, beside.answer()["p99_us"])
         time.sleep(1)
-        live = keys * (16 + 16 + (least + most) / 2) + self.beside_bytes(server, least, most)
+        live = (keys + self.BESIDE) * (16 + 16 + (least + most) / 2)
         self.figure(f"size_{key}", f"{title}: file after {self.ROUNDS} rounds of overwrite and compaction, over the live bytes", "×",
                     limit=("≤", 2.5)).add(side, file_bytes(server) / live)
         self.figure(f"size_{key}_live", f"{title}: live bytes then", "MB").add(side, live / 1e6)
@@ -210,17 +213,10 @@ class SizesPart(Part):
         calls = 2_000 if side == "etcdpp" else 30
         page = bench.h2load(server, range_message(PREFIX, PREFIX[:-1] + b"0", limit=50), calls)["cpu_us"]
         self.figure(f"size_{key}_page", f"{title}: a page of 50 keys: server CPU", "µs").add(side, page)
-        beside = self.puts_beside(server, 100_000, value_bytes=least, value_bytes_to=most)
+        beside = self.puts_beside(server, 100_000, **one)
         time.sleep(0.2)
         self.ask(server, "defrag")
         time.sleep(0.2)
         beside.stop()
         self.figure(f"size_{key}_defrag", f"{title}: longest put beside a defragment", "ms", limit=("≤", 50)).add(side, beside.answer()["max_us"] / 1e3)
         bench.say(f"sizes {title} {side} {run + 1}: {file_bytes(server) / 1e6:.0f} MB after defragment")
-
-    def beside_bytes(self, server, least, most):
-        """The keys that were put beside the compactions."""
-        answer = subprocess.run([self.ctl, "--endpoints", server.address, "get", "beside/", "--prefix", "--count-only", "--write-out", "fields"],
-                                capture_output=True, text=True, check=True)
-        count = next(int(line.split(":")[1]) for line in answer.stdout.splitlines() if line.startswith('"Count"'))
-        return count * (17 + 16 + (least + most) / 2)
