@@ -134,7 +134,7 @@ base::Result<std::uint64_t> ReadTransaction::consistent_index() const {
   return base::get_be64(value->data());
 }
 
-RowCursor::RowCursor(const ReadTransaction& transaction) : transaction_(transaction) {}
+RowCursor::RowCursor(const ReadTransaction& transaction, Check check) : transaction_(transaction), check_(check) {}
 
 RowCursor::~RowCursor() {
   if (cursor_) mdb_cursor_close(static_cast<MDB_cursor*>(cursor_));
@@ -179,6 +179,10 @@ base::Result<bool> RowCursor::move(int operation, base::BytesView first) {
   }
   if (operation == MDB_NEXT && as_view(key) <= row_.key)
     return base::Error(Errc::kCorrupt, environment.path() + environment.place(key.mv_data) + ": row " + base::hex(as_view(key)) + " is not above the row before it");
+  if (check_ == Check::kPlaces && stored.mv_size >= kTrailerSize) {
+    row_ = {as_view(key), as_view(stored).substr(0, stored.mv_size - kTrailerSize)};
+    return true;
+  }
   const auto value = verified(kKeyByte, as_view(key), as_view(stored), RowFormat::kPlain);
   if (!value) return bad_row(environment, "key", as_view(key), stored.mv_data);
   row_ = {as_view(key), *value};

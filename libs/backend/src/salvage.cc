@@ -108,22 +108,31 @@ class Salvage {
     if (!main_root) {
       lose({}, {}, 0, 0, "no meta page is whole");
     } else {
-      std::vector<std::pair<std::string, std::uint64_t>> trees;
+      struct Tree {
+        std::string name;
+        std::uint64_t root;
+        std::size_t depth;
+      };
+      std::vector<Tree> trees;
       const Visit tree = [&](const Page& page, std::size_t i) -> base::Result<> {
         const base::BytesView record = page.value(i);
         if (!(page.node_flags(i) & kSubTree) || record.size() != kTreeRecordSize) {
-          lose(std::string(page.key(i)), {}, page.number(), page.node(i), "has something else than a tree in the main tree");
+          // Nothing is known of any tree.
+          lose({}, {}, page.number(), page.node(i), "has something else than a tree in the main tree");
         } else {
-          trees.emplace_back(page.key(i), base::get_le64(record.data() + 40));
+          trees.push_back({std::string(page.key(i)), base::get_le64(record.data() + 40), load<std::uint16_t>(record.data() + 6)});
         }
         return {};
       };
       if (*main_root != kNoPage) ETCDPP_TRY(descend(*main_root, {}, {}, 0, tree));
-      for (const auto& [name, root] : trees)
-        if (root != kNoPage && std::find(std::begin(kTrees), std::end(kTrees), name) != std::end(kTrees)) ETCDPP_TRY(walk_rows(name, root));
+      for (const Tree& tree_there : trees) {
+        if (tree_there.root == kNoPage || std::find(std::begin(kTrees), std::end(kTrees), tree_there.name) == std::end(kTrees)) continue;
+        leaf_depth_ = tree_there.depth;
+        ETCDPP_TRY(walk_rows(tree_there.name, tree_there.root));
+      }
       // The newest commit may be the one that is lost, and the one that made a tree.
       for (const char* name : kTrees)
-        if (broken_meta && std::none_of(trees.begin(), trees.end(), [&](const auto& there) { return there.first == name && there.second != kNoPage; }))
+        if (broken_meta && std::none_of(trees.begin(), trees.end(), [&](const Tree& there) { return there.name == name && there.root != kNoPage; }))
           lose(name, {}, *broken_meta, 0, kBrokenMeta);
     }
     if (told) ETCDPP_TRY(told(report_));
@@ -223,23 +232,65 @@ class Salvage {
     const char* why = nullptr;
     ETCDPP_ASSIGN(const auto page, read(number, why));
     if (!page) return lost(why);
+    if (page->is_leaf()) {
+      if (leaf_depth_ != 0 && leaf_depth_ != depth + 1) return lost("is a leaf at another depth than its tree has");
+      if (!belongs(*page, tree, range)) return {};
+    }
     reached_[number] = true;
+    const auto whole = [&](std::size_t n) { return n < page->count() && !page->check_node(n); };
+    if (page->is_leaf()) {
+      for (std::size_t i = 0; i < page->count(); ++i) {
+        if (whole(i)) {
+          ETCDPP_TRY(visit(*page, i));
+          continue;
+        }
+        Range around = range;
+        if (i > 0 && whole(i - 1)) around.first = page->key(i - 1);
+        if (whole(i + 1)) around.end = base::Bytes(page->key(i + 1));
+        lose(tree, std::move(around), number, 0, page->check_node(i));
+      }
+      return {};
+    }
+    // Separators that are out of order tell nothing about what stands below, nor whether they or their neighbours are wrong.
+    std::vector<bool> placed(page->count());
+    base::BytesView last;
     for (std::size_t i = 0; i < page->count(); ++i) {
-      const auto whole = [&](std::size_t n) { return n < page->count() && !page->check_node(n); };
-      if (whole(i) && page->is_leaf()) {
-        ETCDPP_TRY(visit(*page, i));
-        continue;
-      }
+      placed[i] = whole(i) && (i == 0 || (page->key(i) > last && page->key(i) >= range.first && (!range.end || page->key(i) < *range.end)));
+      if (!placed[i]) lose(tree, range, number, 0, whole(i) ? "has separators out of order" : page->check_node(i));
+      else if (i > 0) last = page->key(i);
+    }
+    for (std::size_t i = 0; i < page->count(); ++i) {
+      if (!placed[i]) continue;
       Range below = range;
-      if (i > 0 && whole(page->is_leaf() ? i - 1 : i)) below.first = page->key(page->is_leaf() ? i - 1 : i);
-      if (whole(i + 1)) below.end = base::Bytes(page->key(i + 1));
-      if (!whole(i)) {
-        lose(tree, std::move(below), number, 0, page->check_node(i));
-      } else {
-        ETCDPP_TRY(descend(page->child(i), tree, below, depth + 1, visit));
+      if (i > 0) below.first = page->key(i);
+      for (std::size_t next = i + 1; next < page->count(); ++next) {
+        if (!placed[next]) continue;
+        below.end = base::Bytes(page->key(next));
+        break;
       }
+      ETCDPP_TRY(descend(page->child(i), tree, below, depth + 1, visit));
     }
     return {};
+  }
+
+  // Whether a leaf's keys are in order and between the separators that led to it. One that belongs elsewhere is lost here,
+  // and looked at again with those that no tree reaches.
+  bool belongs(const Page& page, const std::string& tree, const Range& range) {
+    std::optional<base::BytesView> last, least, most;
+    bool in_order = true;
+    for (std::size_t i = 0; i < page.count(); ++i) {
+      if (page.check_node(i)) continue;
+      const base::BytesView key = page.key(i);
+      in_order &= (!last || key > *last) && key >= range.first && (!range.end || key < *range.end);
+      last = key;
+      if (!least || key < *least) least = key;
+      if (!most || key > *most) most = key;
+    }
+    if (in_order) return true;
+    lose(tree, range, page.number(), 0, "has keys out of order, or of another place");
+    // The separators may be what is wrong.
+    lose(tree, {base::Bytes(*least), base::Bytes(*most) + '\0'}, page.number(), 0, "the same, for the keys that it has");
+    return false;
   }
 
   base::Result<> outside() {
@@ -267,6 +318,7 @@ class Salvage {
   const SalvageVisitor& visit_;
   SalvageReport report_;
   std::optional<std::uint64_t> broken_meta_;
+  std::size_t leaf_depth_ = 0;  // 0: not known
   base::Bytes room_;
 };
 

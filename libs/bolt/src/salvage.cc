@@ -63,8 +63,12 @@ class Salvage {
     } else {
       lose({}, {}, std::nullopt, {0, 0, "no meta page is whole"});
     }
-    if (told) ETCDPP_TRY(told(report_));
-    if (report_.lost_count > 0) ETCDPP_TRY(outside());
+    bool look_outside = report_.lost_count > 0;
+    if (told) {
+      ETCDPP_ASSIGN(const bool wanted, told(report_));
+      look_outside |= wanted;
+    }
+    if (look_outside) ETCDPP_TRY(outside());
     return std::move(report_);
   }
 
@@ -93,7 +97,8 @@ class Salvage {
       if (bucket && buckets_.size() < Reader::kMostBuckets) {
         buckets_.push_back(std::move(*bucket));
       } else {
-        lose(page.key(i), {}, std::nullopt, at(page.number(), Page::element_offset(i), "is no whole bucket"));
+        // Rows in the place of the list: nothing is known of any bucket.
+        lose(page.is_bucket(i) ? page.key(i) : base::BytesView(), {}, std::nullopt, at(page.number(), Page::element_offset(i), "is no whole bucket"));
       }
       return {};
     });
@@ -146,6 +151,26 @@ class Salvage {
     return {};
   }
 
+  // Whether a leaf's keys are in order and between the separators that led to it. One that belongs elsewhere is lost here,
+  // and looked at again with those that no tree reaches.
+  bool belongs(const Page& page, base::BytesView bucket, const Range& range) {
+    std::optional<base::BytesView> last, least, most;
+    bool in_order = true;
+    for (std::size_t i = 0; i < page.count(); ++i) {
+      if (page.check_element(i)) continue;
+      const base::BytesView key = page.key(i);
+      in_order &= (!last || key > *last) && key >= range.first && (!range.end || key < *range.end);
+      last = key;
+      if (!least || key < *least) least = key;
+      if (!most || key > *most) most = key;
+    }
+    if (in_order) return true;
+    lose(bucket, range.first, range.end, at(page.number(), 0, "has keys out of order, or of another place"));
+    // The separators may be what is wrong.
+    lose(bucket, *least, base::Bytes(*most) + '\0', at(page.number(), 0, "the same, for the keys that it has"));
+    return false;
+  }
+
   // `bucket` empty: the list of buckets.
   base::Result<> descend(std::uint64_t number, base::BytesView bucket, const Range& range, std::size_t depth, const RowVisitor& row) {
     const auto lost = [&](std::string what) -> base::Result<> {
@@ -161,7 +186,11 @@ class Salvage {
       return lost(read.error().message());
     }
     const Page page = std::move(*read);
-    for (std::uint64_t n = number; n <= number + page.overflow() && n < reached_.size(); ++n) reached_[n] = true;
+    const auto mark = [&](bool reached) {
+      for (std::uint64_t n = number; n <= number + page.overflow() && n < reached_.size(); ++n) reached_[n] = reached;
+    };
+    if (page.is_leaf() && !belongs(page, bucket, range)) return {};
+    mark(true);
     if (page.is_leaf()) {
       if (leaf_depth_ == 0) leaf_depth_ = depth + 1;
       // Either this one or those before stand in the place of a branch.
@@ -169,16 +198,25 @@ class Salvage {
     }
     if (page.is_leaf()) return each_row(page, bucket, range, row);
     bytes_held_ += page.size();
+    // Separators that are out of order tell nothing about what stands below, nor whether they or their neighbours are wrong.
+    std::vector<bool> placed(page.count());
+    base::BytesView last;
     for (std::size_t i = 0; i < page.count(); ++i) {
       const auto fault = page.check_element(i);
+      placed[i] = !fault && (i == 0 || (page.key(i) > last && page.key(i) >= range.first)) && (!range.end || page.key(i) < *range.end);
+      if (placed[i]) last = page.key(i);
+      else lose(bucket, range.first, range.end, at(number, fault ? fault->offset : Page::element_offset(i), fault ? fault->what : "has separators out of order"));
+    }
+    for (std::size_t i = 0; i < page.count(); ++i) {
+      if (!placed[i]) continue;
       Range below = range;
-      if (i > 0 && !page.check_element(i)) below.first = page.key(i);
-      if (i + 1 < page.count() && !page.check_element(i + 1)) below.end = base::Bytes(page.key(i + 1));
-      if (fault) {
-        lose(bucket, below.first, below.end, at(number, fault->offset, fault->what));
-      } else {
-        ETCDPP_TRY(descend(page.child(i), bucket, below, depth + 1, row));
+      if (i > 0) below.first = page.key(i);
+      for (std::size_t next = i + 1; next < page.count(); ++next) {
+        if (!placed[next]) continue;
+        below.end = base::Bytes(page.key(next));
+        break;
       }
+      ETCDPP_TRY(descend(page.child(i), bucket, below, depth + 1, row));
     }
     bytes_held_ -= page.size();
     return {};

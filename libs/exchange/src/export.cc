@@ -21,21 +21,28 @@ base::Result<std::unique_ptr<Export>> Export::begin(std::shared_ptr<const backen
   return out;
 }
 
-base::Result<> Export::feed(bolt::Writer& writer, const Pace& pace) const {
+base::Result<> Export::feed(bolt::Writer& writer, backend::RowCursor::Check check, const Pace& pace) const {
   std::size_t read = 0;
-  const auto scan = [&](backend::Bucket bucket, const backend::RowVisitor& visit) {
-    return transaction_.scan_bucket(bucket, [&](base::BytesView key, base::BytesView value) -> base::Result<> {
+  const auto scan = [&](backend::Bucket bucket, const backend::RowVisitor& visit) -> base::Result<> {
+    const auto paced = [&](base::BytesView key, base::BytesView value) -> base::Result<> {
       read += key.size() + value.size();
       if (read >= kPaceBytes) ETCDPP_TRY(pace(std::exchange(read, 0)));
       return visit(key, value);
-    });
+    };
+    if (bucket != backend::Bucket::kKey) return transaction_.scan_bucket(bucket, paced);
+    backend::RowCursor cursor(transaction_, check);
+    auto there = cursor.seek({});
+    for (; there && *there; there = cursor.next()) ETCDPP_TRY(paced(cursor.key(), cursor.value()));
+    ETCDPP_TRY(there);
+    return {};
   };
   return write_buckets(scan, writer);
 }
 
 base::Result<std::uint64_t> Export::measure(const Pace& pace) {
   bolt::Writer sizing = bolt::Writer::sizing();
-  ETCDPP_TRY(feed(sizing, pace));
+  // Nothing but sizes: what is wrong with a row shows when it is written.
+  ETCDPP_TRY(feed(sizing, backend::RowCursor::Check::kPlaces, pace));
   ETCDPP_ASSIGN(plan_, sizing.finish());
   return plan_.bytes();
 }
@@ -46,7 +53,7 @@ base::Result<bolt::Sha256::Digest> Export::write(const bolt::Writer::Sink& sink,
     sha.add(bytes);
     return sink(bytes);
   });
-  ETCDPP_TRY(feed(writer, pace));
+  ETCDPP_TRY(feed(writer, backend::RowCursor::Check::kRows, pace));
   ETCDPP_TRY(writer.finish());
   return sha.digest();
 }

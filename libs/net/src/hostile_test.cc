@@ -136,6 +136,23 @@ TEST_CASE("hostile: every cut of a good conversation leaves the server alone") {
   server.check_alive();
 }
 
+TEST_CASE("hostile: a PING for all data that came is no flood") {
+  HostileServer server;
+  server.limits.control_burst = 50;
+  server.limits.control_per_second = 1;
+  server.start();
+  TestClient client(server.port(), 0, false);
+  const std::int32_t stream = client.request("/t.T/Big", grpc_frame("x"));
+  for (unsigned i = 1; i <= 300; ++i) {
+    const std::size_t before = client.response(stream).data.size();
+    client.open_window(stream, 4096);
+    REQUIRE(client.run([&] { return client.response(stream).data.size() > before || client.goaway(); }));
+    client.ping();
+    REQUIRE(client.run([&] { return client.ping_answers() >= i || client.goaway(); }));
+    REQUIRE(client.goaway_text() == "");
+  }
+}
+
 TEST_CASE("hostile: floods of PING, SETTINGS, PRIORITY and empty DATA meet GOAWAY") {
   HostileServer server;
   server.limits.control_burst = 300;

@@ -71,6 +71,10 @@ struct Http2Callbacks {
       case NGHTTP2_RST_STREAM:
       case NGHTTP2_GOAWAY:
       case NGHTTP2_CONTINUATION: break;
+      case NGHTTP2_PING:
+        // grpc-go measures its bandwidth with a PING for the data that it gets, thousands a second on a quick network.
+        if ((hd->flags & NGHTTP2_FLAG_ACK) != 0 || !s.sent_since_ping_) s.count_control();
+        break;
       default: s.count_control();
     }
     return 0;

@@ -1,6 +1,7 @@
 #include "snapshot_sender.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -29,7 +30,7 @@ constexpr std::size_t kHighWater = 2u << 20;
 constexpr std::size_t kLowWater = 1u << 20;
 /// Behind each exchange::Export::kPaceBytes while the log is slow: 50 MB/s.
 constexpr base::Duration kPause = std::chrono::milliseconds(5);
-constexpr int kNice = 10;
+constexpr int kNice = 5;
 
 void append_varint(std::uint64_t v, std::string& out) {
   for (; v >= 0x80; v >>= 7) out += static_cast<char>(v | 0x80);
@@ -162,6 +163,9 @@ void SnapshotSender::start(net::CallRef call) {
       if (mine == workers_.end()) return;
       mine->thread = std::thread([this, stream, exported] {
         pthread_setname_np(pthread_self(), "snapshot");
+        // Behind the threads that serve, also where those run in real time.
+        const sched_param ordinary{};
+        ::sched_setscheduler(0, SCHED_BATCH, &ordinary);
         ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kNice);
         run(stream, std::move(*exported));
         std::lock_guard ending(mutex_);

@@ -88,7 +88,9 @@ class ReadTransaction {
 /// Ownership: ends before its transaction; key() and value() live as long as the transaction.
 class RowCursor {
  public:
-  explicit RowCursor(const ReadTransaction& transaction);
+  /// kPlaces leaves the rows' checksums alone, for who wants nothing but their sizes and reads them again.
+  enum class Check { kRows, kPlaces };
+  explicit RowCursor(const ReadTransaction& transaction, Check check = Check::kRows);
   RowCursor(const RowCursor&) = delete;
   RowCursor& operator=(const RowCursor&) = delete;
   ~RowCursor();
@@ -103,6 +105,7 @@ class RowCursor {
   base::Result<bool> move(int operation, base::BytesView first);
 
   const ReadTransaction& transaction_;
+  const Check check_;
   void* cursor_ = nullptr;
   std::unique_ptr<PathCheck> path_;
   std::uint64_t checked_leaf_ = 0;

@@ -55,8 +55,8 @@ struct SalvageReport {
 ///
 /// Threads: one. Memory: a bit per page, one path of pages. Errors: of reading itself, and the visitor's.
 using SalvageVisitor = std::function<base::Result<>(const SalvagedRow& row)>;
-/// Called once, between the two parts, with all that was lost.
-using LossVisitor = std::function<base::Result<>(const SalvageReport& report)>;
+/// Called once, between the two parts, with all that was lost. True: the second part is wanted also if that was nothing.
+using LossVisitor = std::function<base::Result<bool>(const SalvageReport& report)>;
 base::Result<SalvageReport> salvage(base::Env& env, const std::string& path, const SalvageVisitor& visit,
                                     const LossVisitor& lost = {});
 

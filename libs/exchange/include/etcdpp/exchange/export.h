@@ -52,7 +52,7 @@ class Export {
  private:
   Export(std::shared_ptr<const backend::Database> database, backend::ReadTransaction transaction)
       : database_(std::move(database)), transaction_(std::move(transaction)) {}
-  base::Result<> feed(bolt::Writer& writer, const Pace& pace) const;
+  base::Result<> feed(bolt::Writer& writer, backend::RowCursor::Check check, const Pace& pace) const;
 
   const std::shared_ptr<const backend::Database> database_;
   const backend::ReadTransaction transaction_;
