@@ -29,6 +29,8 @@ CTL, SERVER = sys.argv[1], sys.argv[2]
 SAMPLES = os.path.join("..", "shared", "testdata", "etcd")
 WORK = tempfile.mkdtemp(prefix="etcdpp-bad-input-")
 ENV = {k: v for k, v in os.environ.items() if not k.startswith(("ETCD_", "ETCDCTL_"))}
+# What AddressSanitizer keeps of freed memory would look like the server's own.
+ENV["ASAN_OPTIONS"] = ":".join(filter(None, [ENV.get("ASAN_OPTIONS"), "quarantine_size_mb=16"]))
 START_SECONDS = 60
 random.seed(20)
 failures = []

@@ -62,7 +62,8 @@ class LimitedServer(Server):
 
     def start(self):
         limit = self.options.data_limit_mb << 20
-        sanitized = b"__sanitizer_" in open(self.program, "rb").read()
+        program = open(self.program, "rb").read()
+        sanitized = b"__asan_" in program or b"__tsan_" in program
         if self.options.cgroup:
             with open(os.path.join(self.options.cgroup, "cgroup.procs"), "w") as procs:
                 procs.write(str(os.getpid()))

@@ -11,7 +11,10 @@ namespace etcdpp::mvcc {
 Store::Store(backend::Backend& backend, LeaseAttach* leases, CommitObserver* observer)
     : backend_(backend), leases_(leases), observer_(observer), compaction_(index_, views_, hashes_) {}
 
-Store::~Store() = default;
+// Nobody reads any more. (The newest View has no garbage.)
+Store::~Store() {
+  views_.reclaim(index_);
+}
 
 base::Result<> Store::compact(std::int64_t revision, std::uint64_t entry_index) {
   if (revision <= compact_revision_) return base::Error(Errc::kCompacted);
