@@ -7,6 +7,8 @@
 #include <memory>
 #include <utility>
 
+#include <etcdpp/base/key_range.h>
+
 #include "page.h"
 #include "row_format.h"
 
@@ -141,10 +143,7 @@ class Salvage {
   }
 
  private:
-  struct Range {
-    base::Bytes first;
-    std::optional<base::Bytes> end;
-  };
+  using Range = base::KeyRange;
   using Visit = std::function<base::Result<>(const Page& page, std::size_t i)>;
 
   void lose(const std::string& tree, Range range, std::uint64_t page, std::size_t offset, std::string what) {
@@ -252,44 +251,34 @@ class Salvage {
       return {};
     }
     // Separators that are out of order tell nothing about what stands below, nor whether they or their neighbours are wrong.
-    std::vector<bool> placed(page->count());
-    base::BytesView last;
-    for (std::size_t i = 0; i < page->count(); ++i) {
-      placed[i] = whole(i) && (i == 0 || (page->key(i) > last && page->key(i) >= range.first && (!range.end || page->key(i) < *range.end)));
+    const base::KeyAt key_at = key_of(*page);
+    const std::vector<bool> placed = base::placed_separators(page->count(), key_at, range);
+    for (std::size_t i = 0; i < page->count(); ++i)
       if (!placed[i]) lose(tree, range, number, 0, whole(i) ? "has separators out of order" : page->check_node(i));
-      else if (i > 0) last = page->key(i);
-    }
     for (std::size_t i = 0; i < page->count(); ++i) {
       if (!placed[i]) continue;
-      Range below = range;
-      if (i > 0) below.first = page->key(i);
-      for (std::size_t next = i + 1; next < page->count(); ++next) {
-        if (!placed[next]) continue;
-        below.end = base::Bytes(page->key(next));
-        break;
-      }
+      const Range below = base::below_separator(i, placed, key_at, range);
       ETCDPP_TRY(descend(page->child(i), tree, below, depth + 1, visit));
     }
     return {};
   }
 
+  static base::KeyAt key_of(const Page& page) {
+    return [&page](std::size_t i) -> std::optional<base::BytesView> {
+      if (page.check_node(i)) return std::nullopt;
+      // A branch's first key says nothing: it stands for everything below the second.
+      return page.is_branch() && i == 0 ? base::BytesView() : page.key(i);
+    };
+  }
+
   // Whether a leaf's keys are in order and between the separators that led to it. One that belongs elsewhere is lost here,
   // and looked at again with those that no tree reaches.
   bool belongs(const Page& page, const std::string& tree, const Range& range) {
-    std::optional<base::BytesView> last, least, most;
-    bool in_order = true;
-    for (std::size_t i = 0; i < page.count(); ++i) {
-      if (page.check_node(i)) continue;
-      const base::BytesView key = page.key(i);
-      in_order &= (!last || key > *last) && key >= range.first && (!range.end || key < *range.end);
-      last = key;
-      if (!least || key < *least) least = key;
-      if (!most || key > *most) most = key;
-    }
-    if (in_order) return true;
+    auto own = base::misplaced_keys(page.count(), key_of(page), range);
+    if (!own) return true;
     lose(tree, range, page.number(), 0, "has keys out of order, or of another place");
     // The separators may be what is wrong.
-    lose(tree, {base::Bytes(*least), base::Bytes(*most) + '\0'}, page.number(), 0, "the same, for the keys that it has");
+    lose(tree, std::move(*own), page.number(), 0, "the same, for the keys that it has");
     return false;
   }
 

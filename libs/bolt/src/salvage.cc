@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include <etcdpp/base/key_range.h>
 #include <etcdpp/bolt/errc.h>
 
 #include "page_file.h"
@@ -73,10 +74,7 @@ class Salvage {
   }
 
  private:
-  struct Range {
-    base::Bytes first;
-    std::optional<base::Bytes> end;
-  };
+  using Range = base::KeyRange;
 
   void lose(base::BytesView bucket, base::BytesView first, std::optional<base::Bytes> end, Problem why) {
     if (++report_.lost_count > SalvageReport::kMostLost) {
@@ -151,23 +149,18 @@ class Salvage {
     return {};
   }
 
+  static base::KeyAt key_of(const Page& page) {
+    return [&page](std::size_t i) { return page.check_element(i) ? std::nullopt : std::optional(page.key(i)); };
+  }
+
   // Whether a leaf's keys are in order and between the separators that led to it. One that belongs elsewhere is lost here,
   // and looked at again with those that no tree reaches.
   bool belongs(const Page& page, base::BytesView bucket, const Range& range) {
-    std::optional<base::BytesView> last, least, most;
-    bool in_order = true;
-    for (std::size_t i = 0; i < page.count(); ++i) {
-      if (page.check_element(i)) continue;
-      const base::BytesView key = page.key(i);
-      in_order &= (!last || key > *last) && key >= range.first && (!range.end || key < *range.end);
-      last = key;
-      if (!least || key < *least) least = key;
-      if (!most || key > *most) most = key;
-    }
-    if (in_order) return true;
+    const auto own = base::misplaced_keys(page.count(), key_of(page), range);
+    if (!own) return true;
     lose(bucket, range.first, range.end, at(page.number(), 0, "has keys out of order, or of another place"));
     // The separators may be what is wrong.
-    lose(bucket, *least, base::Bytes(*most) + '\0', at(page.number(), 0, "the same, for the keys that it has"));
+    lose(bucket, own->first, own->end, at(page.number(), 0, "the same, for the keys that it has"));
     return false;
   }
 
@@ -199,23 +192,16 @@ class Salvage {
     if (page.is_leaf()) return each_row(page, bucket, range, row);
     bytes_held_ += page.size();
     // Separators that are out of order tell nothing about what stands below, nor whether they or their neighbours are wrong.
-    std::vector<bool> placed(page.count());
-    base::BytesView last;
+    const base::KeyAt key_at = key_of(page);
+    const std::vector<bool> placed = base::placed_separators(page.count(), key_at, range);
     for (std::size_t i = 0; i < page.count(); ++i) {
+      if (placed[i]) continue;
       const auto fault = page.check_element(i);
-      placed[i] = !fault && (i == 0 || (page.key(i) > last && page.key(i) >= range.first)) && (!range.end || page.key(i) < *range.end);
-      if (placed[i]) last = page.key(i);
-      else lose(bucket, range.first, range.end, at(number, fault ? fault->offset : Page::element_offset(i), fault ? fault->what : "has separators out of order"));
+      lose(bucket, range.first, range.end, at(number, fault ? fault->offset : Page::element_offset(i), fault ? fault->what : "has separators out of order"));
     }
     for (std::size_t i = 0; i < page.count(); ++i) {
       if (!placed[i]) continue;
-      Range below = range;
-      if (i > 0) below.first = page.key(i);
-      for (std::size_t next = i + 1; next < page.count(); ++next) {
-        if (!placed[next]) continue;
-        below.end = base::Bytes(page.key(next));
-        break;
-      }
+      const Range below = base::below_separator(i, placed, key_at, range);
       ETCDPP_TRY(descend(page.child(i), bucket, below, depth + 1, row));
     }
     bytes_held_ -= page.size();
