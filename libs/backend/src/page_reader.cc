@@ -220,17 +220,14 @@ class PageReader::Verifier {
     return {};
   }
 
-  // A count, then page numbers, the highest first.
   base::Result<> check_free_pages(std::uint64_t number, base::BytesView list) {
-    if (list.size() < 8 || base::get_le64(list.data()) != list.size() / 8 - 1 || list.size() % 8 != 0)
-      return reader_.damaged(number, "has a free list of the wrong length");
-    std::uint64_t before = kNoPage;
-    for (std::size_t at = 8; at < list.size(); at += 8) {
-      const std::uint64_t page = base::get_le64(list.data() + at);
-      if (page >= before) return reader_.damaged(number, "has a free list out of order");
-      before = page;
-      ETCDPP_TRY(reach(page, number));
-    }
+    base::Result<> reached;
+    const char* wrong = check_free_list(list, [&](std::uint64_t page) {
+      reached = reach(page, number);
+      return reached.has_value();
+    });
+    ETCDPP_TRY(reached);
+    if (wrong) return reader_.damaged(number, wrong);
     return {};
   }
 
@@ -254,12 +251,12 @@ PageReader::Tree PageReader::parse_tree(const char* bytes) {
   Tree tree;
   std::memcpy(&tree.pad, bytes, 4);
   std::memcpy(&tree.flags, bytes + 4, 2);
-  std::memcpy(&tree.depth, bytes + 6, 2);
+  tree.depth = tree_depth(bytes);
   tree.branch_pages = base::get_le64(bytes + 8);
   tree.leaf_pages = base::get_le64(bytes + 16);
   tree.overflow_pages = base::get_le64(bytes + 24);
   tree.entries = base::get_le64(bytes + 32);
-  tree.root = base::get_le64(bytes + 40);
+  tree.root = tree_root(bytes);
   return tree;
 }
 
@@ -323,18 +320,13 @@ base::Result<PageReader::Page> PageReader::read_page(std::uint64_t number) {
 }
 
 base::Result<base::Bytes> PageReader::read_overflow(std::uint64_t number, std::uint64_t size, std::uint64_t& page_count) {
-  page_count = (kPageHead - 1 + size) / page_size_ + 1;
+  page_count = overflow_pages(size, page_size_);
   if (number < 2 || number > meta_.last_page || page_count > meta_.last_page - number + 1)
     return damaged(number, "is outside of the file's pages");
   char head[kPageHead];
   ETCDPP_ASSIGN(std::size_t got, file_->read_at(number * page_size_, head, sizeof head));
   if (got != sizeof head) return damaged(number, "is beyond the end of the file: it has been truncated");
-  std::uint16_t flags;
-  std::uint32_t pages;
-  std::memcpy(&flags, head + 10, 2);
-  std::memcpy(&pages, head + 12, 4);
-  if (base::get_le64(head) != number || flags != kOverflowPage || pages != page_count)
-    return damaged(number, "is not the overflow page that a row points to");
+  if (const char* wrong = check_overflow_head(head, number, page_count)) return damaged(number, wrong);
   // The size is a claim of the file: it gets memory only if the file is that long.
   ETCDPP_ASSIGN(const std::uint64_t file_size, file_->size());
   if (number * page_size_ + kPageHead + size > file_size)

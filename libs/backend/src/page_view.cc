@@ -51,4 +51,24 @@ std::size_t PageView::lower_bound(base::BytesView wanted) const {
   return branch ? low - 1 : low;
 }
 
+const char* check_overflow_head(const char* head, std::uint64_t number, std::uint64_t pages) {
+  std::uint16_t flags;
+  std::uint32_t count;
+  std::memcpy(&flags, head + 10, sizeof flags);
+  std::memcpy(&count, head + 12, sizeof count);
+  const bool right = base::get_le64(head) == number && flags == kOverflowPage && count == pages;
+  return right ? nullptr : "is not the overflow page that a row points to";
+}
+
+const char* check_free_list(base::BytesView list, const std::function<bool(std::uint64_t page)>& may_be_free) {
+  if (list.size() < 8 || list.size() % 8 != 0 || base::get_le64(list.data()) != list.size() / 8 - 1) return "has a free list of the wrong length";
+  std::uint64_t before = kNoPage;
+  for (std::size_t at = 8; at < list.size(); at += 8) {
+    const std::uint64_t page = base::get_le64(list.data() + at);
+    if (page >= before || !may_be_free(page)) return "has a free list out of order";
+    before = page;
+  }
+  return nullptr;
+}
+
 }  // namespace etcdpp::backend

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 
 #include <etcdpp/base/bytes.h>
 
@@ -64,5 +65,22 @@ class PageView {
   base::BytesView bytes_;
   std::size_t count_ = 0;
 };
+
+/// Of the record of a tree, kTreeRecordSize bytes: how deep it is, and where it begins (kNoPage: nowhere).
+inline std::uint16_t tree_depth(const char* record) {
+  std::uint16_t depth;
+  std::memcpy(&depth, record + 6, sizeof depth);
+  return depth;
+}
+inline std::uint64_t tree_root(const char* record) { return base::get_le64(record + 40); }
+
+/// How many overflow pages a value of that size has.
+inline std::uint64_t overflow_pages(std::uint64_t value_size, std::uint64_t page_size) { return (kPageHead - 1 + value_size) / page_size + 1; }
+/// What is wrong with the first of them, or null. `head`: its first kPageHead bytes.
+const char* check_overflow_head(const char* head, std::uint64_t number, std::uint64_t pages);
+
+/// What is wrong with a row of the free list, or null: a count, then that many page numbers, the highest first. `may_be_free`
+/// is asked for each in turn.
+const char* check_free_list(base::BytesView list, const std::function<bool(std::uint64_t page)>& may_be_free);
 
 }  // namespace etcdpp::backend

@@ -1,6 +1,5 @@
 #include "path_check.h"
 
-#include <cstring>
 #include <string>
 
 #include "environment.h"
@@ -25,10 +24,8 @@ base::Result<> PathCheck::find_root() {
   if (tree_ == kFreeList) {
     // In the meta page of the last commit; only a writer asks, so it is still there.
     const char* meta = map.page(mdb_txn_id(transaction_) & 1) + kPageHead + 24;
-    std::uint16_t depth;
-    std::memcpy(&depth, meta + 6, 2);
-    depth_ = depth;
-    root_ = base::get_le64(meta + 40);
+    depth_ = tree_depth(meta);
+    root_ = tree_root(meta);
     root_known_ = true;
     return {};
   }
@@ -38,25 +35,24 @@ base::Result<> PathCheck::find_root() {
   if (rc != 0 || record.mv_size != kTreeRecordSize)
     return base::Error(Errc::kCorrupt, environment_.path() + ": the tree " + std::string(tree_) + " cannot be found any more");
   const char* bytes = static_cast<const char*>(record.mv_data);
-  std::uint16_t depth;
-  std::memcpy(&depth, bytes + 6, 2);
-  depth_ = depth;
-  root_ = base::get_le64(bytes + 40);
-  if (map.contains(bytes)) {
-    const std::uint64_t number = map.page_of(bytes);
-    PageView page(number, {map.page(number), map.page_size()});
-    if (const char* wrong = page.check()) return damaged(number, wrong);
-  }
+  depth_ = tree_depth(bytes);
+  root_ = tree_root(bytes);
+  if (map.contains(bytes)) ETCDPP_TRY(page(map.page_of(bytes), false));
   root_known_ = true;
   return {};
 }
 
-base::Result<> PathCheck::check_beside(std::uint64_t number) {
+// Of one that is `known` not the whole is looked at again; its bounds are needed all the same.
+base::Result<PageView> PathCheck::page(std::uint64_t number, bool known) const {
   const MappedFile& map = environment_.map();
-  if (!checked_beside_.insert(number).second) return {};
   if (number < 2 || !map.contains(map.page(number) + map.page_size() - 1)) return damaged(number, "is outside of the file");
   PageView page(number, {map.page(number), map.page_size()});
-  if (const char* wrong = page.check()) return damaged(number, wrong);
+  if (const char* wrong = known ? page.check_bounds() : page.check()) return damaged(number, wrong);
+  return page;
+}
+
+base::Result<> PathCheck::check_beside(std::uint64_t number) {
+  if (checked_beside_.insert(number).second) ETCDPP_TRY(page(number, false));
   return {};
 }
 
@@ -65,33 +61,20 @@ base::Result<> PathCheck::check_value(const PageView& leaf, std::size_t at) {
   if (!(leaf.node_flags(at) & kBigData)) return {};
   const MappedFile& map = environment_.map();
   const std::uint64_t number = base::get_le64(leaf.value(at).data());
-  const std::uint64_t pages = (kPageHead - 1 + leaf.value_size(at)) / map.page_size() + 1;
+  const std::uint64_t pages = overflow_pages(leaf.value_size(at), map.page_size());
   if (number < 2 || !map.contains(map.page(number + pages) - 1)) return damaged(leaf.number(), "points to pages outside of the file");
-  const char* head = map.page(number);
-  std::uint16_t flags;
-  std::uint32_t count;
-  std::memcpy(&flags, head + 10, 2);
-  std::memcpy(&count, head + 12, 4);
-  if (base::get_le64(head) != number || flags != kOverflowPage || count != pages)
-    return damaged(number, "is not the overflow page that a row points to");
+  if (const char* wrong = check_overflow_head(map.page(number), number, pages)) return damaged(number, wrong);
   return {};
 }
 
-// Each row: how many page numbers, then they, the highest first.
 base::Result<> PathCheck::check_free_pages(const PageView& leaf) {
   const MappedFile& map = environment_.map();
   for (std::size_t i = 0; i < leaf.count(); ++i) {
     ETCDPP_TRY(check_value(leaf, i));
-    const std::uint64_t size = leaf.value_size(i);
     const char* list = leaf.node_flags(i) & kBigData ? map.page(base::get_le64(leaf.value(i).data())) + kPageHead : leaf.value(i).data();
-    if (leaf.key(i).size() != 8 || size < 8 || size % 8 != 0 || base::get_le64(list) != size / 8 - 1)
-      return damaged(leaf.number(), "has a free list of the wrong length");
-    std::uint64_t before = kNoPage;
-    for (std::uint64_t at = 8; at < size; at += 8) {
-      const std::uint64_t page = base::get_le64(list + at);
-      if (page < 2 || page >= before || !map.contains(map.page(page))) return damaged(leaf.number(), "has a free list out of order");
-      before = page;
-    }
+    if (leaf.key(i).size() != 8) return damaged(leaf.number(), "has a key of the wrong size in the free list");
+    const char* wrong = check_free_list({list, leaf.value_size(i)}, [&](std::uint64_t page) { return page >= 2 && map.contains(map.page(page)); });
+    if (wrong) return damaged(leaf.number(), wrong);
   }
   return {};
 }
@@ -112,11 +95,8 @@ base::Result<> PathCheck::walk(base::BytesView key, End end, bool neighbours) {
   base::BytesView& below = below_ = {};
   std::uint64_t number = root_;
   for (unsigned depth = 1;; ++depth) {
-    if (number < 2 || !map.contains(map.page(number) + map.page_size() - 1)) return damaged(number, "is outside of the file");
-    PageView page(number, {map.page(number), map.page_size()});
     const bool known = checked_[depth] == number;
-    // Not the whole of a page that this path has seen; its bounds are needed all the same.
-    if (const char* wrong = known ? page.check_bounds() : page.check()) return damaged(number, wrong);
+    ETCDPP_ASSIGN(const PageView page, this->page(number, known));
     if (page.is_branch() != (depth < depth_)) return damaged(number, "is at the wrong depth");
     checked_[depth] = number;
     if (depth == depth_) {

@@ -45,6 +45,7 @@ class PathCheck {
   enum class End { kKey, kFirst, kLast };
   base::Result<> walk(base::BytesView key, End end, bool neighbours);
   base::Result<> find_root();
+  base::Result<PageView> page(std::uint64_t number, bool known) const;
   base::Result<> check_beside(std::uint64_t number);
   base::Result<> check_value(const PageView& leaf, std::size_t at);
   base::Result<> check_free_pages(const PageView& leaf);

@@ -9,7 +9,7 @@
 
 #include <etcdpp/base/key_range.h>
 
-#include "page.h"
+#include "page_view.h"
 #include "row_format.h"
 
 namespace etcdpp::backend {
@@ -46,7 +46,7 @@ std::optional<Meta> read_meta(base::File& file, std::uint64_t offset) {
   Meta out;
   out.page_size = load<std::uint32_t>(meta + 24);
   if (out.page_size < 512 || out.page_size > 32768 || (out.page_size & (out.page_size - 1)) != 0) return std::nullopt;
-  out.main_root = base::get_le64(meta + 24 + kTreeRecordSize + 40);
+  out.main_root = tree_root(meta + 24 + kTreeRecordSize);
   out.transaction = base::get_le64(meta + 32 + 2 * kTreeRecordSize);
   return out;
 }
@@ -122,7 +122,7 @@ class Salvage {
           // Nothing is known of any tree.
           lose({}, {}, page.number(), page.node(i), "has something else than a tree in the main tree");
         } else {
-          trees.push_back({std::string(page.key(i)), base::get_le64(record.data() + 40), load<std::uint16_t>(record.data() + 6)});
+          trees.push_back({std::string(page.key(i)), tree_root(record.data()), tree_depth(record.data())});
         }
         return {};
       };
