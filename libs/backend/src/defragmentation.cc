@@ -4,8 +4,8 @@
 
 #include <etcdpp/base/failpoint.h>
 
-#include "database_paths.h"
 #include "row_format.h"
+#include "unfinished_database.h"
 
 namespace etcdpp::backend {
 
@@ -17,17 +17,8 @@ constexpr std::uint64_t kSliceSlack = 1u << 20;
 }  // namespace
 
 base::Result<std::unique_ptr<Defragmentation>> Defragmentation::begin(const Options& options, const Database& from) {
-  const DatabasePaths paths(options.data_dir);
-  base::Env& env = *options.env;
-  ETCDPP_TRY(remove_if_there(env, paths.unfinished));
-  ETCDPP_TRY(remove_if_there(env, lock_file_of(paths.unfinished)));
-  ETCDPP_ASSIGN(auto environment, Environment::open(paths.unfinished, options.map_size, options.max_readers, true,
-                                                    from.environment().keep_alive()));
-  // One sync a slice, not two: until the last one nothing of the copy is worth anything.
-  ETCDPP_TRY(environment->set_lazy_meta(true));
-  std::unique_ptr<Defragmentation> copy(new Defragmentation(options, std::move(environment), nullptr));
-  ETCDPP_ASSIGN(auto file, env.open(paths.unfinished, base::OpenMode::kReadWrite));
-  copy->preallocation_ = std::make_unique<Preallocation>(std::move(file), copy->environment_->map_size());
+  ETCDPP_ASSIGN(auto unfinished, UnfinishedDatabase::create(options, from.environment().keep_alive()));
+  std::unique_ptr<Defragmentation> copy(new Defragmentation(options, std::move(unfinished.environment), std::move(unfinished.preallocation)));
   ETCDPP_FAILPOINT("defragBeforeCopy");
   return copy;
 }
@@ -37,9 +28,7 @@ Defragmentation::~Defragmentation() {
   environment_.reset();
   preallocation_.reset();
   // What cannot be removed now goes at the next start or the next defragmentation.
-  const DatabasePaths paths(options_.data_dir);
-  static_cast<void>(remove_if_there(*options_.env, paths.unfinished));
-  static_cast<void>(remove_if_there(*options_.env, lock_file_of(paths.unfinished)));
+  static_cast<void>(UnfinishedDatabase::remove(*options_.env, DatabasePaths(options_.data_dir)));
 }
 
 void Defragmentation::deleted(const std::vector<DeletionSlice::Marked>& rows) {
@@ -97,10 +86,7 @@ base::Result<> Defragmentation::copy_small(const ReadTransaction& source, WriteT
       return out.put(bucket, key, value);
     }));
   }
-  for (const auto& [name, number] : {std::pair{own_key::kFormatVersion, kFormatVersion}, std::pair{own_key::kClusterId, options_.cluster_id},
-                                     std::pair{own_key::kMemberId, options_.member_id}})
-    ETCDPP_TRY(out.put_own(name, number));
-  return {};
+  return put_identity(out, options_);
 }
 
 base::Result<> Defragmentation::rename() {

@@ -2,12 +2,9 @@
 
 #include <etcdpp/base/assert.h>
 
-#include "database_paths.h"
-#include "environment.h"
 #include "open_database.h"
-#include "preallocation.h"
 #include "row_format.h"
-#include "write_transaction.h"
+#include "unfinished_database.h"
 
 namespace etcdpp::backend {
 
@@ -27,13 +24,9 @@ base::Result<std::unique_ptr<FreshDatabase>> FreshDatabase::create(const Options
   ETCDPP_TRY(env.make_directories(paths.directory));
   ETCDPP_ASSIGN(fresh->lock_, take_lock(env, paths));
   if (env.exists(paths.database)) return base::Error(Errc::kNotADatabase, paths.database + " exists already");
-  ETCDPP_TRY(remove_if_there(env, paths.unfinished));
-  ETCDPP_TRY(remove_if_there(env, lock_file_of(paths.unfinished)));
-  ETCDPP_ASSIGN(fresh->environment_, Environment::open(paths.unfinished, options.map_size, options.max_readers, true, fresh->lock_));
-  // One sync a slice, not two: until the last one nothing of it is worth anything.
-  ETCDPP_TRY(fresh->environment_->set_lazy_meta(true));
-  ETCDPP_ASSIGN(auto file, env.open(paths.unfinished, base::OpenMode::kReadWrite));
-  fresh->preallocation_ = std::make_unique<Preallocation>(std::move(file), fresh->environment_->map_size());
+  ETCDPP_ASSIGN(auto unfinished, UnfinishedDatabase::create(options, fresh->lock_));
+  fresh->environment_ = std::move(unfinished.environment);
+  fresh->preallocation_ = std::move(unfinished.preallocation);
   ETCDPP_TRY(fresh->begin());
   return fresh;
 }
@@ -43,9 +36,7 @@ FreshDatabase::~FreshDatabase() {
   transaction_.reset();
   environment_.reset();
   preallocation_.reset();
-  const DatabasePaths paths(options_.data_dir);
-  static_cast<void>(remove_if_there(*options_.env, paths.unfinished));
-  static_cast<void>(remove_if_there(*options_.env, lock_file_of(paths.unfinished)));
+  static_cast<void>(UnfinishedDatabase::remove(*options_.env, DatabasePaths(options_.data_dir)));
 }
 
 base::Result<> FreshDatabase::begin() {
@@ -82,9 +73,7 @@ base::Result<> FreshDatabase::add(Bucket bucket, base::BytesView key, base::Byte
 base::Result<> FreshDatabase::finish() {
   const DatabasePaths paths(options_.data_dir);
   base::Env& env = *options_.env;
-  for (const auto& [name, number] : {std::pair{own_key::kFormatVersion, kFormatVersion}, std::pair{own_key::kClusterId, options_.cluster_id},
-                                     std::pair{own_key::kMemberId, options_.member_id}})
-    ETCDPP_TRY(transaction_->put_own(name, number));
+  ETCDPP_TRY(put_identity(*transaction_, options_));
   ETCDPP_TRY(environment_->set_lazy_meta(false));
   ETCDPP_TRY(commit());
   // LMDB has synced it; its size and its blocks are the file's metadata.

@@ -2,10 +2,8 @@
 
 #include <etcdpp/backend/page_reader.h>
 
-#include "database_paths.h"
-#include "environment.h"
 #include "row_format.h"
-#include "write_transaction.h"
+#include "unfinished_database.h"
 
 namespace etcdpp::backend {
 
@@ -20,9 +18,7 @@ base::Result<> create(const Options& options, const DatabasePaths& paths, const 
   {
     ETCDPP_ASSIGN(const auto environment, Environment::open(paths.unfinished, kMapWhileCreating, 1, true, lock));
     ETCDPP_ASSIGN(WriteTransaction transaction, WriteTransaction::begin(*environment));
-    ETCDPP_TRY(transaction.put_own(own_key::kFormatVersion, kFormatVersion));
-    ETCDPP_TRY(transaction.put_own(own_key::kClusterId, options.cluster_id));
-    ETCDPP_TRY(transaction.put_own(own_key::kMemberId, options.member_id));
+    ETCDPP_TRY(put_identity(transaction, options));
     ETCDPP_TRY(transaction.commit());
   }
   ETCDPP_TRY(remove_if_there(env, lock_file_of(paths.unfinished)));
@@ -74,8 +70,7 @@ base::Result<OpenedDatabase> open_database(const Options& options) {
   ETCDPP_ASSIGN(const auto lock, take_lock(env, paths));
 
   // Of a creation or a defragmentation that did not come to its end.
-  ETCDPP_TRY(remove_if_there(env, paths.unfinished));
-  ETCDPP_TRY(remove_if_there(env, lock_file_of(paths.unfinished)));
+  ETCDPP_TRY(UnfinishedDatabase::remove(env, paths));
   OpenedDatabase out;
   out.state.created = !env.exists(paths.database);
   if (out.state.created) {
