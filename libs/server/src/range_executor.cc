@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include <etcdpp/proto/wire.h>
+
 #include "range_selector.h"
 
 namespace etcdpp::server {
@@ -10,14 +12,6 @@ namespace {
 
 using etcdserverpb::RangeRequest;
 using mvcc::RangeRow;
-
-void append_varint(std::uint64_t v, std::string& out) {
-  while (v >= 0x80) {
-    out += static_cast<char>(v | 0x80);
-    v >>= 7;
-  }
-  out += static_cast<char>(v);
-}
 
 }  // namespace
 
@@ -55,13 +49,13 @@ base::Result<RangeSelection> select_range(const mvcc::RangeReader& reader, const
 
 void append_encoded_row(base::BytesView row, std::string& out) {
   out += '\x12';  // RangeResponse.kvs
-  append_varint(row.size(), out);
+  proto::append_varint(row.size(), out);
   out.append(row);
 }
 
 void append_encoded_row(const mvcc::KeyValue& kv, std::string& out) {
   out += '\x12';
-  append_varint(mvcc::encoded_size(kv), out);
+  proto::append_varint(mvcc::encoded_size(kv), out);
   mvcc::append_encoded(kv, out);
 }
 
@@ -79,7 +73,7 @@ void append_range_end(bool more, std::int64_t count, std::string& out) {
   if (more) out.append("\x18\x01", 2);
   if (count != 0) {
     out += '\x20';
-    append_varint(static_cast<std::uint64_t>(count), out);
+    proto::append_varint(static_cast<std::uint64_t>(count), out);
   }
 }
 

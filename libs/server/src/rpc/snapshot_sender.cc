@@ -12,6 +12,7 @@
 
 #include <etcdpp/base/human_bytes.h>
 #include <etcdpp/config/duration.h>
+#include <etcdpp/proto/wire.h>
 
 #include "../apply/requests.h"
 #include "../errc.h"
@@ -32,25 +33,20 @@ constexpr std::size_t kLowWater = 1u << 20;
 constexpr base::Duration kPause = std::chrono::milliseconds(5);
 constexpr int kNice = 5;
 
-void append_varint(std::uint64_t v, std::string& out) {
-  for (; v >= 0x80; v >>= 7) out += static_cast<char>(v | 0x80);
-  out += static_cast<char>(v);
-}
-
 /// A SnapshotResponse.
 std::string response(std::uint64_t remaining, base::BytesView blob, const std::string& version) {
   std::string out;
   out.reserve(blob.size() + version.size() + 20);
   if (remaining != 0) {
     out += '\x10';
-    append_varint(remaining, out);
+    proto::append_varint(remaining, out);
   }
   out += '\x1a';
-  append_varint(blob.size(), out);
+  proto::append_varint(blob.size(), out);
   out += blob;
   if (!version.empty()) {
     out += '\x22';
-    append_varint(version.size(), out);
+    proto::append_varint(version.size(), out);
     out += version;
   }
   return out;

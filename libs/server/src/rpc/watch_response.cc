@@ -1,12 +1,10 @@
 #include "watch_response.h"
 
-#include <google/protobuf/io/coded_stream.h>
+#include <etcdpp/proto/wire.h>
 
 namespace etcdpp::server {
 
 namespace {
-
-using google::protobuf::io::CodedOutputStream;
 
 // Tags of WatchResponse and Event, each one byte: number << 3 | wire type.
 constexpr char kWatchId = '\x10';
@@ -18,15 +16,9 @@ constexpr char kFragment = '\x38';
 constexpr char kEvents = '\x5a';
 constexpr char kEventPrevKv = '\x1a';
 
-void append_varint(std::uint64_t value, std::string& out) {
-  std::uint8_t bytes[10];
-  const std::uint8_t* end = CodedOutputStream::WriteVarint64ToArray(value, bytes);
-  out.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(end - bytes));
-}
-
 std::size_t event_size(const mvcc::WatchEvent& event) {
   if (event.prev_kv.empty()) return event.encoded.size();
-  return event.encoded.size() + 1 + CodedOutputStream::VarintSize64(event.prev_kv.size()) + event.prev_kv.size();
+  return event.encoded.size() + 1 + proto::varint_size(event.prev_kv.size()) + event.prev_kv.size();
 }
 
 /// Everything but the events; at most so much beside header and reason.
@@ -36,34 +28,34 @@ void append_head(const mvcc::WatchDelivery& d, std::string_view header, std::str
   out += header;
   if (d.watch_id != 0) {
     out += kWatchId;
-    append_varint(static_cast<std::uint64_t>(d.watch_id), out);
+    proto::append_varint(static_cast<std::uint64_t>(d.watch_id), out);
   }
   if (d.created) out.append({kCreated, '\x01'});
   if (d.canceled) out.append({kCanceled, '\x01'});
   if (d.compact_revision != 0) {
     out += kCompactRevision;
-    append_varint(static_cast<std::uint64_t>(d.compact_revision), out);
+    proto::append_varint(static_cast<std::uint64_t>(d.compact_revision), out);
   }
   if (!d.cancel_reason.empty()) {
     out += kCancelReason;
-    append_varint(d.cancel_reason.size(), out);
+    proto::append_varint(d.cancel_reason.size(), out);
     out += d.cancel_reason;
   }
 }
 
 void append_event(const mvcc::WatchEvent& event, std::string& out) {
   out += kEvents;
-  append_varint(event_size(event), out);
+  proto::append_varint(event_size(event), out);
   out += event.encoded;
   if (event.prev_kv.empty()) return;
   out += kEventPrevKv;
-  append_varint(event.prev_kv.size(), out);
+  proto::append_varint(event.prev_kv.size(), out);
   out += event.prev_kv;
 }
 
 std::size_t element_size(const mvcc::WatchEvent& event) {
   const std::size_t size = event_size(event);
-  return 1 + CodedOutputStream::VarintSize64(size) + size;
+  return 1 + proto::varint_size(size) + size;
 }
 
 }  // namespace

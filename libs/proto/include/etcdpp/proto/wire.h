@@ -28,6 +28,11 @@ inline char* put_varint(char* out, std::uint64_t value) {
   return out;
 }
 
+inline void append_varint(std::uint64_t value, base::Bytes& out) {
+  char buffer[kMaxVarintSize];
+  out.append(buffer, static_cast<std::size_t>(put_varint(buffer, value) - buffer));
+}
+
 /// Field numbers below 16 take a tag of one byte; all of raft's and the log's are.
 constexpr char tag_byte(unsigned field, WireType type) { return static_cast<char>(field << 3 | static_cast<unsigned>(type)); }
 
