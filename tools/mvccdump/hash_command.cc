@@ -34,7 +34,10 @@ base::Result<std::uint32_t> hash_all(Source& source, bool maintenance) {
   for (const Bucket bucket : buckets) {
     crc = base::crc32c(crc, backend::bucket_name(bucket));
     ETCDPP_TRY(source.scan(bucket, [&](const Row& row) -> base::Result<> {
-      if (maintenance && bucket == Bucket::kMeta && (row.key == "term" || row.key == "consistent_index" || row.key == "storageVersion")) return {};
+      namespace meta_key = backend::meta_key;
+      if (maintenance && bucket == Bucket::kMeta &&
+          (row.key == meta_key::kTerm || row.key == meta_key::kConsistentIndex || row.key == meta_key::kStorageVersion))
+        return {};
       crc = base::crc32c(base::crc32c(crc, row.key), row.value);
       return {};
     }));

@@ -40,10 +40,10 @@ base::Result<Exit> meta_command(Context& context) {
   std::optional<std::uint64_t> index, term;
   std::optional<base::Bytes> conf_state, storage_version, cluster_version, downgrade;
   ETCDPP_TRY(source->scan(Bucket::kMeta, [&](const Row& row) -> base::Result<> {
-    if (row.key == "consistent_index" && row.value.size() == 8) index = base::get_be64(row.value.data());
-    if (row.key == "term" && row.value.size() == 8) term = base::get_be64(row.value.data());
-    if (row.key == "confState") conf_state = row.value;
-    if (row.key == "storageVersion") storage_version = row.value;
+    if (row.key == backend::meta_key::kConsistentIndex && row.value.size() == 8) index = base::get_be64(row.value.data());
+    if (row.key == backend::meta_key::kTerm && row.value.size() == 8) term = base::get_be64(row.value.data());
+    if (row.key == backend::meta_key::kConfState) conf_state = row.value;
+    if (row.key == backend::meta_key::kStorageVersion) storage_version = row.value;
     return {};
   }));
   ETCDPP_TRY(source->scan(Bucket::kCluster, [&](const Row& row) -> base::Result<> {

@@ -110,15 +110,15 @@ void RowCheck::check_key_row(const Row& row) {
 
 void RowCheck::check_meta_row(const Row& row) {
   const auto wrong = [&](std::string what) { problem(Bucket::kMeta, row.key, std::move(what)); };
-  if (row.key == "consistent_index" || row.key == "term") {
+  if (row.key == backend::meta_key::kConsistentIndex || row.key == backend::meta_key::kTerm) {
     if (row.value.size() != 8) return wrong("is not 8 bytes long");
     if (base::get_be64(row.value.data()) == 0) wrong("is 0, which is never written");
-    has_index_ |= row.key == "consistent_index";
+    has_index_ |= row.key == backend::meta_key::kConsistentIndex;
   } else if (row.key == mvcc::kScheduledCompactRevKey || row.key == mvcc::kFinishedCompactRevKey) {
     if (!mvcc::decode_row_key(row.value)) wrong("is no revision");
-  } else if (row.key == "confState") {
+  } else if (row.key == backend::meta_key::kConfState) {
     if (!nlohmann::json::accept(row.value)) wrong("is not JSON");
-  } else if (row.key != "storageVersion") {
+  } else if (row.key != backend::meta_key::kStorageVersion) {
     wrong("is a name that etcd does not know");
   }
 }

@@ -7,6 +7,7 @@
 #include <etcdserverpb/rpc.pb.h>
 #include <leasepb/lease.pb.h>
 
+#include <etcdpp/mvcc/compaction.h>
 #include <etcdpp/mvcc/key_value.h>
 #include <etcdpp/mvcc/revision.h>
 
@@ -42,7 +43,10 @@ bool is_key_row(base::BytesView key, base::BytesView value) {
 
 std::optional<Bucket> guess_bucket(base::BytesView key, base::BytesView value) {
   if (is_key_row(key, value)) return Bucket::kKey;
-  if (among(key, {"consistent_index", "term", "confState", "storageVersion", "scheduledCompactRev", "finishedCompactRev"})) return Bucket::kMeta;
+  namespace meta_key = backend::meta_key;
+  if (among(key, {meta_key::kConsistentIndex, meta_key::kTerm, meta_key::kConfState, meta_key::kStorageVersion,
+                  mvcc::kScheduledCompactRevKey, mvcc::kFinishedCompactRevKey}))
+    return Bucket::kMeta;
   if (among(key, {"authEnabled", "authRevision"})) return Bucket::kAuth;
   if (among(key, {"clusterVersion", "downgrade"})) return Bucket::kCluster;
   if (is_member_id(key) && value == "removed") return Bucket::kMembersRemoved;

@@ -4,6 +4,7 @@
 #include <etcdserverpb/rpc.pb.h>
 #include <leasepb/lease.pb.h>
 
+#include <etcdpp/mvcc/compaction.h>
 #include <etcdpp/mvcc/key_value.h>
 #include <etcdpp/mvcc/revision.h>
 
@@ -48,11 +49,11 @@ RowText key_row(base::BytesView key, base::BytesView value) {
 }
 
 RowText meta_row(base::BytesView key, base::BytesView value) {
-  if (key == "consistent_index" || key == "term") {
+  if (key == backend::meta_key::kConsistentIndex || key == backend::meta_key::kTerm) {
     if (value.size() != 8) return as_bytes(key, value);
     return {in_quotes(key), std::to_string(base::get_be64(value.data()))};
   }
-  if (key == "scheduledCompactRev" || key == "finishedCompactRev") {
+  if (key == mvcc::kScheduledCompactRevKey || key == mvcc::kFinishedCompactRevKey) {
     const auto row = mvcc::decode_row_key(value);
     if (!row) return as_bytes(key, value);
     return {in_quotes(key), revision_text(row->revision)};

@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "database_paths.h"
 #include "row_format.h"
 
 namespace etcdpp::backend {
@@ -16,6 +17,8 @@ base::BytesView without_trailer(base::BytesView stored) {
 }
 
 }  // namespace
+
+std::string database_path(const std::string& data_dir) { return DatabasePaths(data_dir).database; }
 
 base::Result<std::unique_ptr<DatabaseFile>> DatabaseFile::open(base::Env& env, const std::string& path) {
   ETCDPP_ASSIGN(auto pages, PageReader::open(env, path));

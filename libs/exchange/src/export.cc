@@ -16,7 +16,7 @@ base::Result<std::unique_ptr<Export>> Export::begin(std::shared_ptr<const backen
   ETCDPP_ASSIGN(auto transaction, database->begin_read());
   std::unique_ptr<Export> out(new Export(std::move(database), std::move(transaction)));
   ETCDPP_ASSIGN(out->consistent_index_, out->transaction_.consistent_index());
-  ETCDPP_ASSIGN(const auto version, out->transaction_.get(backend::Bucket::kMeta, "storageVersion"));
+  ETCDPP_ASSIGN(const auto version, out->transaction_.get(backend::Bucket::kMeta, backend::meta_key::kStorageVersion));
   if (version) out->storage_version_ = *version;
   return out;
 }

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include <etcdpp/exchange/errc.h>
+#include <etcdpp/mvcc/compaction.h>
 #include <etcdpp/mvcc/key_value.h>
 #include <etcdpp/mvcc/revision.h>
 
@@ -59,9 +60,9 @@ base::Result<> Import::read_facts() {
       ETCDPP_ASSIGN(facts_.consistent_index, number(reader_->path(), key, value));
     } else if (key == backend::meta_key::kTerm) {
       ETCDPP_ASSIGN(facts_.term, number(reader_->path(), key, value));
-    } else if (key == "storageVersion") {
+    } else if (key == backend::meta_key::kStorageVersion) {
       facts_.storage_version = value;
-    } else if (key == "scheduledCompactRev" || key == "finishedCompactRev") {
+    } else if (key == mvcc::kScheduledCompactRevKey || key == mvcc::kFinishedCompactRevKey) {
       if (!mvcc::decode_row_key(value)) return bad_row(reader_->path(), Bucket::kMeta, key, "is no revision");
     }
     return {};

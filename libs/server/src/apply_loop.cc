@@ -87,7 +87,7 @@ std::shared_ptr<const ClusterFacts> ApplyLoop::facts() const {
 
 void ApplyLoop::set_storage_version(std::string version) {
   storage_version_ = std::move(version);
-  state_.backend.buffer().put(backend::Bucket::kMeta, kStorageVersionKey, storage_version_);
+  state_.backend.buffer().put(backend::Bucket::kMeta, backend::meta_key::kStorageVersion, storage_version_);
   facts_changed_ = publish_due_ = true;
 }
 

@@ -67,7 +67,7 @@ base::Result<ClusterRows> load_cluster_rows(const backend::Backend& backend) {
     return {};
   }));
   ETCDPP_TRY(backend.scan_bucket(Bucket::kMeta, [&](base::BytesView key, base::BytesView value) -> base::Result<> {
-    if (key == kStorageVersionKey) rows.storage_version = value;
+    if (key == backend::meta_key::kStorageVersion) rows.storage_version = value;
     return {};
   }));
   ETCDPP_TRY(backend.scan_bucket(Bucket::kAuth, [&](base::BytesView key, base::BytesView value) -> base::Result<> {

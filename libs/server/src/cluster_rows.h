@@ -54,8 +54,6 @@ struct ClusterRows {
 };
 base::Result<ClusterRows> load_cluster_rows(const backend::Backend& backend);
 
-/// meta/storageVersion.
-inline constexpr std::string_view kStorageVersionKey = "storageVersion";
 /// auth/authRevision of a new store is 1, written outside the log as etcd does.
 void put_fresh_auth_revision(backend::Backend& backend);
 

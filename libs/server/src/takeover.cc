@@ -14,6 +14,7 @@
 #include <etcdpp/config/duration.h>
 #include <etcdpp/exchange/errc.h>
 #include <etcdpp/exchange/import.h>
+#include <etcdpp/wal/layout.h>
 
 #include <etcdserverpb/raft_internal.pb.h>
 
@@ -178,12 +179,12 @@ base::Result<> take_over_etcd(const BootstrapOptions& o, const wal::Metadata& me
   if (!import) return refused(from, import.error().message() + "; look at it with `mvccdump verify`, rescue its rows with `mvccdump salvage`");
   const exchange::EtcdFacts& facts = (*import)->facts();
 
-  const std::string ours = o.config.member_dir() + "/etcdpp/data.lmdb";
+  const std::string ours = backend::database_path(database.data_dir);
   if (o.env.exists(ours)) {
     ETCDPP_ASSIGN(const bool same, same_state(o, ours, facts));
     if (!same)
       return refused(from, fmt::format("there is {} too, of another index. Keep the one that this member wrote last: to go on as etcdpp move {} away; "
-                                       "to take over what etcd wrote since move {} away", ours, from, o.config.member_dir() + "/etcdpp"));
+                                       "to take over what etcd wrote since move {} away", ours, from, wal::own_directory(database.data_dir)));
     return set_aside(o, from, facts.consistent_index);
   }
   ETCDPP_TRY(check_facts(from, facts, metadata));

@@ -23,7 +23,8 @@ base::Result<std::uint32_t> hash_of_all_buckets(const backend::ReadTransaction& 
   for (const backend::Bucket bucket : backend::kBuckets) {
     crc = base::crc32c(crc, backend::bucket_name(bucket));
     ETCDPP_TRY(transaction.scan_bucket(bucket, [&](base::BytesView key, base::BytesView value) -> base::Result<> {
-      if (bucket == backend::Bucket::kMeta && (key == "term" || key == "consistent_index" || key == kStorageVersionKey)) return {};
+      namespace meta_key = backend::meta_key;
+      if (bucket == backend::Bucket::kMeta && (key == meta_key::kTerm || key == meta_key::kConsistentIndex || key == meta_key::kStorageVersion)) return {};
       crc = base::crc32c(base::crc32c(crc, key), value);
       return {};
     }));

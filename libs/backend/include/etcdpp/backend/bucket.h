@@ -31,11 +31,12 @@ inline constexpr std::array<Bucket, 10> kBuckets = {
 std::string_view bucket_name(Bucket bucket);
 std::optional<Bucket> bucket_named(std::string_view name);
 
-/// Rows of bucket `meta` that the backend itself reads and writes; the others there belong to mvcc and server.
+/// Rows of bucket `meta`: those that the backend itself reads and writes, and the server's. mvcc has those of compaction.
 namespace meta_key {
 inline constexpr std::string_view kConsistentIndex = "consistent_index";
 inline constexpr std::string_view kTerm = "term";
 inline constexpr std::string_view kConfState = "confState";
+inline constexpr std::string_view kStorageVersion = "storageVersion";
 }  // namespace meta_key
 
 }  // namespace etcdpp::backend

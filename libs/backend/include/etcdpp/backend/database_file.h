@@ -14,6 +14,9 @@
 
 namespace etcdpp::backend {
 
+/// Where the database of a --data-dir is.
+std::string database_path(const std::string& data_dir);
+
 /// A database read from its pages, without opening it: what mvccdump sees, of a running member too.
 ///
 /// Writes nothing, takes no lock. Rows of a running member may be of different commits (see PageReader).
