@@ -255,7 +255,7 @@ PageReader::Tree PageReader::parse_tree(const char* bytes) {
   tree.branch_pages = base::get_le64(bytes + 8);
   tree.leaf_pages = base::get_le64(bytes + 16);
   tree.overflow_pages = base::get_le64(bytes + 24);
-  tree.entries = base::get_le64(bytes + 32);
+  tree.entries = tree_entries(bytes);
   tree.root = tree_root(bytes);
   return tree;
 }

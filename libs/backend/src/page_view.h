@@ -66,12 +66,13 @@ class PageView {
   std::size_t count_ = 0;
 };
 
-/// Of the record of a tree, kTreeRecordSize bytes: how deep it is, and where it begins (kNoPage: nowhere).
+/// Of the record of a tree, kTreeRecordSize bytes: how deep it is, its nodes in leaves, where it begins (kNoPage: nowhere).
 inline std::uint16_t tree_depth(const char* record) {
   std::uint16_t depth;
   std::memcpy(&depth, record + 6, sizeof depth);
   return depth;
 }
+inline std::uint64_t tree_entries(const char* record) { return base::get_le64(record + 32); }
 inline std::uint64_t tree_root(const char* record) { return base::get_le64(record + 40); }
 
 /// How many overflow pages a value of that size has.

@@ -114,6 +114,7 @@ class Salvage {
         std::string name;
         std::uint64_t root;
         std::size_t depth;
+        std::uint64_t entries;
       };
       std::vector<Tree> trees;
       const Visit tree = [&](const Page& page, std::size_t i) -> base::Result<> {
@@ -122,7 +123,7 @@ class Salvage {
           // Nothing is known of any tree.
           lose({}, {}, page.number(), page.node(i), "has something else than a tree in the main tree");
         } else {
-          trees.push_back({std::string(page.key(i)), tree_root(record.data()), tree_depth(record.data())});
+          trees.push_back({std::string(page.key(i)), tree_root(record.data()), tree_depth(record.data()), tree_entries(record.data())});
         }
         return {};
       };
@@ -130,7 +131,12 @@ class Salvage {
       for (const Tree& tree_there : trees) {
         if (tree_there.root == kNoPage || std::find(std::begin(kTrees), std::end(kTrees), tree_there.name) == std::end(kTrees)) continue;
         leaf_depth_ = tree_there.depth;
+        const std::uint64_t losses_before = report_.loss_count;
+        entries_ = rows_lost_ = 0;
         ETCDPP_TRY(walk_rows(tree_there.name, tree_there.root));
+        // Whole to look at, and another tree than the one that was counted: a part of it, or that of an older commit.
+        if (entries_ != tree_there.entries && report_.loss_count == losses_before + rows_lost_)
+          lose(tree_there.name, {}, tree_there.root, 0, "is the root of a tree whose number of rows is wrong");
       }
       // The newest commit may be the one that is lost, and the one that made a tree.
       for (const char* name : kTrees)
@@ -184,7 +190,11 @@ class Salvage {
   base::Result<> walk_rows(const std::string& tree, std::uint64_t root) {
     base::Bytes last;
     const Visit row = [&](const Page& page, std::size_t i) -> base::Result<> {
-      const auto lose_row = [&](const char* what) { lose(tree, {base::Bytes(page.key(i)), base::Bytes(page.key(i)) + '\0'}, page.number(), page.node(i), what); };
+      ++entries_;
+      const auto lose_row = [&](const char* what) {
+        ++rows_lost_;
+        lose(tree, {base::Bytes(page.key(i)), base::Bytes(page.key(i)) + '\0'}, page.number(), page.node(i), what);
+      };
       if (!last.empty() && page.key(i) <= last) {
         lose(tree, {last, std::nullopt}, page.number(), page.node(i), "has keys out of order");
         return {};
@@ -308,6 +318,7 @@ class Salvage {
   SalvageReport report_;
   std::optional<std::uint64_t> broken_meta_;
   std::size_t leaf_depth_ = 0;  // 0: not known
+  std::uint64_t entries_ = 0, rows_lost_ = 0;  // of the tree that is walked
   base::Bytes room_;
 };
 

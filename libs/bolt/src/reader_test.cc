@@ -43,6 +43,7 @@ std::string hex_rows(const Rows& rows) {
 struct Salvaged {
   Rows rows;
   Rows outside;  // bucket "?" where none is known
+  std::uint64_t strays = 0;  // rows
   SalvageReport report;
 };
 
@@ -51,6 +52,7 @@ Salvaged salvage_all(const std::string& path) {
   auto report = salvage(base::posix_env(), path, [&](const SalvagedRow& row) -> base::Result<> {
     const std::string bucket = row.bucket.empty() ? "?" : std::string(row.bucket);
     (row.in_tree ? out.rows : out.outside)[bucket].emplace(row.key, row.value);
+    out.strays += row.stray;
     return {};
   });
   REQUIRE(report.has_value());
@@ -317,6 +319,60 @@ TEST_CASE("bolt: cycles, pages used twice and nonsense free lists end with their
     const Verdict verdict = verdict_of(path);
     CHECK(verdict.whole() == (kind == 0));
     CHECK(read_database(path).value() == rows);
+  }
+}
+
+TEST_CASE("bolt: a root that a lower page of its own tree has replaced is known by the free list") {
+  const Folder folder;
+  const Rows rows = example_rows(13, 3000, 60);
+  const Plan plan = write_database(folder / "sound", rows);
+  std::string bytes = slurp(folder / "sound");
+  const auto page = [&](std::uint64_t number) { return bytes.data() + number * 4096; };
+  // A free list with one page, which has a leaf of an older commit.
+  const std::uint64_t list = plan.pages, free_page = plan.pages + 1;
+  bytes += std::string(4096, '\0');
+  bytes += std::string(page(2), 4096);
+  store(page(list), list);
+  store(page(list) + 8, kFreeListPage);
+  store(page(list) + 10, std::uint16_t{1});
+  store(page(list) + 16, free_page);
+  store(page(free_page), free_page);
+  for (const std::size_t meta : {0, 1}) {
+    store(page(meta) + kPageHead + 32, list);
+    store(page(meta) + kPageHead + 40, plan.pages + 2);
+    fix_checksum(bytes, meta);
+  }
+  const std::string path = folder / "db";
+  spill(path, bytes);
+  CHECK(verdict_of(path).whole());
+  const Salvaged sound = salvage_all(path);
+  CHECK(sound.report.lost_count + sound.report.stray_count == 0);
+  CHECK(sound.rows.at("key") == rows.at("key"));
+  CHECK(sound.outside.empty());
+
+  char* root = nullptr;
+  for (std::size_t i = 0; i < load<std::uint16_t>(page(plan.root) + 10); ++i) {
+    char* element = page(plan.root) + kPageHead + kElementSize * i;
+    char* key = element + load<std::uint32_t>(element + 4);
+    if (std::string_view(key, load<std::uint32_t>(element + 8)) == "key") root = key + 3;
+  }
+  REQUIRE(root != nullptr);
+  const std::uint64_t tree = load<std::uint64_t>(root);
+  REQUIRE(load<std::uint16_t>(page(tree) + 8) == kBranchPage);
+  for (std::uint64_t leaf = 2; leaf < plan.pages; ++leaf) {
+    if (load<std::uint16_t>(page(leaf) + 8) != kLeafPage || leaf == plan.root) continue;
+    CAPTURE(leaf);
+    store(root, leaf);
+    spill(path, bytes);
+    CHECK_FALSE(verdict_of(path).whole());
+    Salvaged salvaged = salvage_all(path);
+    CHECK(salvaged.report.stray_count > 20);
+    CHECK(salvaged.report.strays.size() == salvaged.report.stray_count);
+    for (const Problem& stray : salvaged.report.strays) CHECK(stray.page != free_page);
+    CHECK(salvaged.strays + salvaged.rows.at("key").size() == rows.at("key").size());
+    for (const auto& [bucket, content] : salvaged.outside) salvaged.rows["key"].insert(content.begin(), content.end());
+    CHECK(salvaged.rows.at("key") == rows.at("key"));
+    CHECK(salvaged.rows.at("meta") == rows.at("meta"));
   }
 }
 

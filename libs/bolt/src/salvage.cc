@@ -8,7 +8,7 @@
 #include <etcdpp/base/key_range.h>
 #include <etcdpp/bolt/errc.h>
 
-#include "page_file.h"
+#include "free_list.h"
 
 namespace etcdpp::bolt {
 
@@ -50,7 +50,7 @@ std::uint64_t guess_page_size(base::File& file, std::uint64_t file_size) {
 class Salvage {
  public:
   Salvage(PageFile& pages, std::uint64_t file_size, const SalvageVisitor& visit)
-      : pages_(pages), reached_(file_size / pages.page_size(), false), visit_(visit) {
+      : pages_(pages), reached_(file_size / pages.page_size(), false), strays_(reached_.size(), false), visit_(visit) {
     report_.page_size = pages.page_size();
   }
 
@@ -61,10 +61,11 @@ class Salvage {
       buckets_.clear();
       ETCDPP_TRY(walk_buckets(meta->root));
       for (const Bucket& bucket : std::exchange(buckets_, {})) ETCDPP_TRY(walk_rows(bucket, true));
+      ETCDPP_TRY(find_strays(*meta));
     } else {
       lose({}, {}, std::nullopt, {0, 0, "no meta page is whole"});
     }
-    bool look_outside = report_.lost_count > 0;
+    bool look_outside = report_.lost_count + report_.stray_count > 0;
     if (told) {
       ETCDPP_ASSIGN(const bool wanted, told(report_));
       look_outside |= wanted;
@@ -114,7 +115,7 @@ class Salvage {
       last_.assign(page.key(i));
       has_last_ = true;
       ++(in_tree ? report_.rows_in_tree : report_.rows_outside);
-      return visit_({bucket.name, page.key(i), page.value(i), page.number(), in_tree});
+      return visit_({bucket.name, page.key(i), page.value(i), page.number(), in_tree, strays_[page.number()]});
     };
     if (bucket.root != 0) {
       ETCDPP_TRY(descend(bucket.root, bucket.name, {{}, std::nullopt}, 0, row));
@@ -208,6 +209,33 @@ class Salvage {
     return {};
   }
 
+  // A tree whose root has been replaced by a lower page of its own is whole to look at. What it does not reach any more is
+  // not free either, by a free list that can be believed.
+  base::Result<> find_strays(const Meta& meta) {
+    if (!meta.free_list || *meta.free_list < 2 || *meta.free_list >= std::min<std::uint64_t>(meta.pages, reached_.size())) return {};
+    ETCDPP_ASSIGN(const auto list, FreeList::open(pages_, *meta.free_list));
+    if (!list) return {};
+    std::vector<bool> owned = reached_;
+    for (std::uint64_t number = *meta.free_list; number <= *meta.free_list + list->overflow() && number < owned.size(); ++number) owned[number] = true;
+    bool sound = true;
+    std::uint64_t before = 1;
+    ETCDPP_ASSIGN(const auto fault, list->each([&](std::uint64_t number, std::size_t) {
+      sound &= number > before && number < meta.pages && (number >= owned.size() || !owned[number]);
+      before = number;
+      if (sound && number < owned.size()) owned[number] = true;
+    }));
+    if (fault || !sound) return {};
+    for (std::uint64_t number = 2; number < std::min<std::uint64_t>(meta.pages, owned.size()); ++number) {
+      if (owned[number]) continue;
+      const auto page = pages_.read_head_checked(number);
+      if (!page || !page->is_leaf()) continue;
+      for (std::uint64_t n = number; n <= number + page->overflow() && n < owned.size(); ++n) owned[n] = true;
+      strays_[number] = true;
+      if (++report_.stray_count <= SalvageReport::kMostLost) report_.strays.push_back(at(number, 0, "is in no tree, and not free by the free list"));
+    }
+    return {};
+  }
+
   // Leaves that no tree reached. Old lists of buckets among them say whose their trees are.
   base::Result<> outside() {
     std::vector<bool> seen = reached_;
@@ -234,7 +262,7 @@ class Salvage {
             report_.lost.resize(std::min(report_.lost.size(), lost_size));
           } else if (!page.key(i).empty()) {
             ++report_.rows_outside;
-            ETCDPP_TRY(visit_({{}, page.key(i), page.value(i), number, false}));
+            ETCDPP_TRY(visit_({{}, page.key(i), page.value(i), number, false, strays_[number]}));
           }
         }
       }
@@ -244,6 +272,7 @@ class Salvage {
 
   PageFile& pages_;
   std::vector<bool> reached_;
+  std::vector<bool> strays_;
   const SalvageVisitor& visit_;
   SalvageReport report_;
   std::vector<Bucket> buckets_;

@@ -5,7 +5,7 @@
 
 #include <etcdpp/bolt/errc.h>
 
-#include "page_file.h"
+#include "free_list.h"
 
 namespace etcdpp::bolt {
 
@@ -189,46 +189,24 @@ class Walk {
     if (!meta_.free_list) return {};
     const std::uint64_t number = *meta_.free_list;
     if (!reach(number, 1, 0)) return {};
-    const std::uint64_t start = number * meta_.page_size;
-    char head[kPageHead + 8];
-    ETCDPP_ASSIGN(const std::size_t got, pages_.file().read_at(start, head, sizeof head));
-    if (got != sizeof head || load<std::uint64_t>(head) != number || load<std::uint16_t>(head + 8) != kFreeListPage) {
+    ETCDPP_ASSIGN(const auto list, FreeList::open(pages_, number));
+    if (!list) {
       problem_in(number, 0, "is not the free list that the meta points to");
       return {};
     }
-    const std::uint64_t overflow = load<std::uint32_t>(head + 12);
-    if (overflow > 0 && !reach(number + 1, overflow, number)) return {};
-    std::uint64_t count = load<std::uint16_t>(head + 10);
-    std::uint64_t at = kPageHead;
-    if (count == kLongFreeList) {
-      count = load<std::uint64_t>(head + kPageHead);
-      at += 8;
-    }
-    const std::uint64_t room = ((overflow + 1) * meta_.page_size - at) / 8;
-    if (count > room) {
-      problem_in(number, 10, "has more free pages than it has room");
-      return {};
-    }
+    if (list->overflow() > 0 && !reach(number + 1, list->overflow(), number)) return {};
     std::vector<bool> free(reached_.size(), false);
     std::uint64_t before = 0;
-    std::vector<char> ids(std::size_t{64} << 10);
-    for (std::uint64_t done = 0; done < count;) {
-      const std::uint64_t n = std::min<std::uint64_t>(count - done, ids.size() / 8);
-      ETCDPP_ASSIGN(const std::size_t read, pages_.file().read_at(start + at + 8 * done, ids.data(), n * 8));
-      if (read != n * 8) {
-        problem_in(number, at + 8 * done, "is beyond the end of the file");
-        return {};
-      }
-      for (std::uint64_t i = 0; i < n; ++i) {
-        const std::uint64_t id = load<std::uint64_t>(ids.data() + 8 * i);
-        const std::size_t offset = static_cast<std::size_t>(at + 8 * (done + i));
-        if (id < 2 || id >= meta_.pages) problem_in(number, offset, "lists page " + std::to_string(id) + ", which is not among the database's");
-        else if (id <= before) problem_in(number, offset, "lists page " + std::to_string(id) + " twice or out of order");
-        else if (id < reached_.size() && reached_[id]) problem_in(id, 0, "is in use, and free by the free list");
-        else if (id < free.size()) free[id] = true;
-        before = std::max(before, id);
-      }
-      done += n;
+    ETCDPP_ASSIGN(const auto fault, list->each([&](std::uint64_t id, std::size_t offset) {
+      if (id < 2 || id >= meta_.pages) problem_in(number, offset, "lists page " + std::to_string(id) + ", which is not among the database's");
+      else if (id <= before) problem_in(number, offset, "lists page " + std::to_string(id) + " twice or out of order");
+      else if (id < reached_.size() && reached_[id]) problem_in(id, 0, "is in use, and free by the free list");
+      else if (id < free.size()) free[id] = true;
+      before = std::max(before, id);
+    }));
+    if (fault) {
+      problem_in(number, fault->offset, fault->what);
+      return {};
     }
     for (std::uint64_t id = 2; id < reached_.size(); ++id)
       if (!reached_[id] && !free[id]) problem_in(id, 0, "is neither in use nor free by the free list");

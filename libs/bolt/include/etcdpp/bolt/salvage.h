@@ -22,6 +22,8 @@ struct SalvagedRow {
   std::uint64_t page = 0;
   /// Reached from the newest meta. Others may be of any earlier commit: bbolt leaves old pages where they were.
   bool in_tree = true;
+  /// On one of SalvageReport::strays.
+  bool stray = false;
 };
 
 /// Keys that cannot be reached any more: the tree above them is damaged.
@@ -46,14 +48,19 @@ struct SalvageReport {
   /// The first kMostLost; `lost_count` counts all.
   std::vector<LostRange> lost;
   std::uint64_t lost_count = 0;
+  /// Leaf pages that no tree reaches and a sound free list does not have: the newest commit's, lost with the pages that led
+  /// to them. As many of them; `stray_count` counts all. Files without a free list (etcd's on Linux) have none.
+  std::vector<Problem> strays;
+  std::uint64_t stray_count = 0;
   static constexpr std::size_t kMostLost = 10'000;
 };
 
 /// Hands out every row on every readable page of a database in any state, also without a whole meta: first what the trees
 /// still reach (of a damaged leaf, the rows that are whole), in the order of bucket and key; then, only where something was
-/// lost, the rows of leaf pages that no tree reaches. It is for the caller to take of those what belongs into a lost range.
+/// lost, the rows of leaf pages that no tree reaches. It is for the caller to take of those what belongs into a lost range,
+/// and what is stray.
 ///
-/// Threads: one. Memory: a bit per page, one path of pages. Errors: of reading itself, and the visitor's.
+/// Threads: one. Memory: two bits per page, one path of pages. Errors: of reading itself, and the visitor's.
 using SalvageVisitor = std::function<base::Result<>(const SalvagedRow& row)>;
 /// Called once, between the two parts, with all that was lost. True: the second part is wanted also if that was nothing.
 using LossVisitor = std::function<base::Result<bool>(const SalvageReport& report)>;
