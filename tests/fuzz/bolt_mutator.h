@@ -9,6 +9,7 @@
 #include <etcdpp/bolt/writer.h>
 
 #include "format.h"
+#include "page_mutator.h"
 
 extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);
 
@@ -67,21 +68,11 @@ inline std::size_t mutate_bolt(std::uint8_t* data, std::size_t size, std::size_t
   char* bytes = reinterpret_cast<char*>(data);
   std::uint64_t page_size = bolt::load<std::uint32_t>(bytes + bolt::kPageHead + 8);
   if (page_size < 512 || page_size > 4096 || (page_size & (page_size - 1)) != 0) page_size = 512;
-  const std::uint64_t pages = std::max<std::uint64_t>(size / page_size, 1);
-  const auto number = [&]() -> std::uint64_t {
-    switch (random.below(5)) {
-      case 0: return random.below(4);
-      case 1: return random.below(pages + 2);
-      case 2: return ~std::uint64_t{0} >> random.below(64);
-      case 3: return random.below(page_size * 2);
-      default: return std::uint64_t{1} << random.below(64);
-    }
-  };
-  const auto put = [&](std::uint64_t at, std::uint64_t value, std::size_t width) {
-    if (at + width <= size) std::memcpy(bytes + at, &value, width);
-  };
+  Pages pages{random, bytes, size, page_size};
+  const auto number = [&] { return pages.number(); };
+  const auto put = [&](std::uint64_t at, std::uint64_t value, std::size_t width) { pages.put(at, value, width); };
   for (std::uint64_t times = 1 + random.below(3); times > 0; --times) {
-    const std::uint64_t start = random.below(pages) * page_size;
+    const std::uint64_t start = random.below(pages.count) * page_size;
     const std::uint64_t element = start + bolt::kPageHead + bolt::kElementSize * random.below(8);
     switch (random.below(10)) {
       case 0: put(start, number(), 8); break;
@@ -95,12 +86,8 @@ inline std::size_t mutate_bolt(std::uint8_t* data, std::size_t size, std::size_t
         for (const std::uint64_t meta : {std::uint64_t{0}, page_size}) put(meta + bolt::kPageHead + kFields[random.below(6)], number(), 8);
         break;
       }
-      case 7: size = random.below(size) + 1; break;
-      case 8: {  // one page over another
-        const std::uint64_t from = random.below(pages) * page_size;
-        if (start + page_size <= size && from + page_size <= size) std::memmove(bytes + start, bytes + from, page_size);
-        break;
-      }
+      case 7: pages.size = size = random.below(size) + 1; break;
+      case 8: pages.copy_over(start); break;
       default: put(random.below(size), random.next(), 1); break;
     }
   }

@@ -1,23 +1,17 @@
 #pragma once
 
-#include <stdlib.h>
-
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 
-#include <etcdpp/backend/backend.h>
-#include <etcdpp/base/clock.h>
 #include <etcdpp/base/random.h>
 #include <etcdpp/mvcc/compaction.h>
 #include <etcdpp/mvcc/key_value.h>
 #include <etcdpp/mvcc/revision.h>
 
+#include "made_database.h"
+#include "page_mutator.h"
 #include "row_format.h"
 
 extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);
@@ -27,53 +21,29 @@ namespace etcdpp::fuzz {
 /// A small sound database of ours, made once by the backend: branches, pages of long values, all buckets, a free list.
 inline const std::string& sound_lmdb() {
   static const std::string whole = [] {
-    std::string directory = (std::filesystem::temp_directory_path() / "etcdpp-fuzz-XXXXXX").string();
-    if (!::mkdtemp(directory.data())) std::abort();
-    {
-      base::ManualClock clock;
-      backend::Options options;
-      options.data_dir = directory;
-      options.env = &base::posix_env();
-      options.clock = &clock;
-      options.logger = &base::null_logger();
-      options.cluster_id = 1;
-      options.member_id = 2;
-      options.map_size = 4 << 20;
-      auto opened = backend::Backend::open(options);
-      if (!opened) std::abort();
-      std::int64_t main = 1;
-      for (int commit = 0; commit < 3; ++commit) {
-        auto& buffer = (*opened)->buffer();
-        for (int i = 0; i < 14; ++i) {
-          ++main;
-          const std::string key(1, static_cast<char>('a' + main % 5));
-          std::string row;
-          if (main % 7 == 0) {
-            mvcc::append_encoded({.key = key, .value = {}}, row);
-          } else {
-            const std::string value(main % 13 == 0 ? 5'000 : 150, 'v');
-            mvcc::append_encoded({.key = key, .create_revision = main, .mod_revision = main, .version = 1, .value = value, .lease = main % 3}, row);
-          }
-          buffer.append_row(mvcc::RowKeyBytes({main, 0}, main % 7 == 0), row);
+    std::int64_t main = 1;
+    return made_database([&](backend::WriteBuffer& buffer) {
+      for (int i = 0; i < 14; ++i) {
+        ++main;
+        const std::string key(1, static_cast<char>('a' + main % 5));
+        std::string row;
+        if (main % 7 == 0) {
+          mvcc::append_encoded({.key = key, .value = {}}, row);
+        } else {
+          const std::string value(main % 13 == 0 ? 5'000 : 150, 'v');
+          mvcc::append_encoded({.key = key, .create_revision = main, .mod_revision = main, .version = 1, .value = value, .lease = main % 3}, row);
         }
-        for (char i = 1; i < 4; ++i) buffer.put(backend::Bucket::kLease, std::string(7, '\0') + i, std::string("\x08") + i + "\x10\x3c");
-        buffer.put(backend::Bucket::kAuthUsers, std::string(600, 'u'), "\x0a\x01u");
-        buffer.put(backend::Bucket::kAuthRoles, "r", "\x0a\x01r\x12\x05\x12\x01" "a\x1a\x00");
-        buffer.put(backend::Bucket::kMembers, "2", R"({"id":2,"peerURLs":["http://a:1"],"name":"n"})");
-        buffer.put(backend::Bucket::kCluster, "clusterVersion", "3.7.0");
-        buffer.put(backend::Bucket::kMeta, mvcc::kScheduledCompactRevKey, mvcc::RowKeyBytes({4, 0}, false));
-        buffer.set_conf_state(R"({"voters":[2],"auto_leave":false})");
-        buffer.set_applied(static_cast<std::uint64_t>(main), 1);
-        (*opened)->freeze();
-        if (!(*opened)->commit_loop().step()) std::abort();
+        buffer.append_row(mvcc::RowKeyBytes({main, 0}, main % 7 == 0), row);
       }
-    }
-    std::ifstream file(directory + "/member/etcdpp/data.lmdb", std::ios::binary);
-    std::string bytes{std::istreambuf_iterator<char>(file), {}};
-    std::filesystem::remove_all(directory);
-    // What was allocated and not written.
-    bytes.resize(bytes.find_last_not_of('\0') / 4096 * 4096 + 4096);
-    return bytes;
+      for (char i = 1; i < 4; ++i) buffer.put(backend::Bucket::kLease, std::string(7, '\0') + i, std::string("\x08") + i + "\x10\x3c");
+      buffer.put(backend::Bucket::kAuthUsers, std::string(600, 'u'), "\x0a\x01u");
+      buffer.put(backend::Bucket::kAuthRoles, "r", "\x0a\x01r\x12\x05\x12\x01" "a\x1a\x00");
+      buffer.put(backend::Bucket::kMembers, "2", R"({"id":2,"peerURLs":["http://a:1"],"name":"n"})");
+      buffer.put(backend::Bucket::kCluster, "clusterVersion", "3.7.0");
+      buffer.put(backend::Bucket::kMeta, mvcc::kScheduledCompactRevKey, mvcc::RowKeyBytes({4, 0}, false));
+      buffer.set_conf_state(R"({"voters":[2],"auto_leave":false})");
+      buffer.set_applied(static_cast<std::uint64_t>(main), 1);
+    });
   }();
   return whole;
 }
@@ -90,19 +60,9 @@ inline std::size_t mutate_lmdb(std::uint8_t* data, std::size_t size, std::size_t
   }
   if (random.one_in(10)) return LLVMFuzzerMutate(data, size, max_size);
   char* bytes = reinterpret_cast<char*>(data);
-  const std::uint64_t pages = std::max<std::uint64_t>(size / kPage, 1);
-  const auto number = [&]() -> std::uint64_t {
-    switch (random.below(5)) {
-      case 0: return random.below(4);
-      case 1: return random.below(pages + 2);
-      case 2: return ~std::uint64_t{0} >> random.below(64);
-      case 3: return random.below(kPage * 2);
-      default: return std::uint64_t{1} << random.below(64);
-    }
-  };
-  const auto put = [&](std::uint64_t at, std::uint64_t value, std::size_t width) {
-    if (at + width <= size) std::memcpy(bytes + at, &value, width);
-  };
+  Pages pages{random, bytes, size, kPage};
+  const auto number = [&] { return pages.number(); };
+  const auto put = [&](std::uint64_t at, std::uint64_t value, std::size_t width) { pages.put(at, value, width); };
   const auto get16 = [&](std::uint64_t at) {
     std::uint16_t v = 0;
     if (at + 2 <= size) std::memcpy(&v, bytes + at, 2);
@@ -115,7 +75,7 @@ inline std::size_t mutate_lmdb(std::uint8_t* data, std::size_t size, std::size_t
     put(at + offset, number(), width);
   };
   for (std::uint64_t times = 1 + random.below(3); times > 0; --times) {
-    const std::uint64_t start = random.below(pages) * kPage;
+    const std::uint64_t start = random.below(pages.count) * kPage;
     const std::uint64_t slots = std::min<std::uint64_t>((get16(start + 12) - kHead) / 2, 200);
     const std::uint64_t slot = start + kHead + 2 * random.below(std::max<std::uint64_t>(slots, 1));
     const std::uint64_t node = start + get16(slot);
@@ -135,12 +95,8 @@ inline std::size_t mutate_lmdb(std::uint8_t* data, std::size_t size, std::size_t
         }
         break;
       }
-      case 7: size = random.below(size) + 1; break;
-      case 8: {  // one page over another
-        const std::uint64_t from = random.below(pages) * kPage;
-        if (start + kPage <= size && from + kPage <= size) std::memmove(bytes + start, bytes + from, kPage);
-        break;
-      }
+      case 7: pages.size = size = random.below(size) + 1; break;
+      case 8: pages.copy_over(start); break;
       case 9: {  // a row, or the record of a named tree
         const std::uint64_t key_size = get16(node + 6), value_size = get16(node);
         const std::uint64_t value = node + 8 + key_size;

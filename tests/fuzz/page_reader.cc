@@ -4,20 +4,14 @@
 // The first byte of an input says what the rest is: 0, the file itself; else places of a whole file (made once, by the
 // backend) and what to put there: three bytes of offset, one of value, again and again.
 
-#include <stdlib.h>
-
 #include <cstdint>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 
-#include <etcdpp/backend/backend.h>
 #include <etcdpp/backend/database_file.h>
 #include <etcdpp/backend/salvage.h>
-#include <etcdpp/base/clock.h>
 
+#include "made_database.h"
 #include "memory_env.h"
 
 using namespace etcdpp;
@@ -35,36 +29,12 @@ std::string row_key(std::uint64_t main) {
 
 // A few branches, values on pages of their own, long keys, a free list.
 std::string whole_file() {
-  std::string directory = (std::filesystem::temp_directory_path() / "etcdpp-fuzz-XXXXXX").string();
-  if (!::mkdtemp(directory.data())) std::abort();
-  {
-    base::ManualClock clock;
-    backend::Options options;
-    options.data_dir = directory;
-    options.env = &base::posix_env();
-    options.clock = &clock;
-    options.logger = &base::null_logger();
-    options.cluster_id = 1;
-    options.member_id = 2;
-    options.map_size = 4 << 20;
-    auto opened = backend::Backend::open(options);
-    if (!opened) std::abort();
-    std::uint64_t main = 1;
-    for (int commit = 0; commit < 3; ++commit) {
-      auto& buffer = (*opened)->buffer();
-      for (int i = 0; i < 60; ++i, ++main) buffer.append_row(row_key(main), std::string(main % 9 == 0 ? 5'000 : main % 97, 'v'));
-      for (int i = 0; i < 9; ++i) buffer.put(backend::Bucket::kLease, std::string(i % 3 == 0 ? 600 : 8, static_cast<char>('a' + i)), "lease");
-      buffer.set_applied(main, 1);
-      (*opened)->freeze();
-      if (!(*opened)->commit_loop().step()) std::abort();
-    }
-  }
-  std::ifstream file(directory + "/member/etcdpp/data.lmdb", std::ios::binary);
-  std::string bytes{std::istreambuf_iterator<char>(file), {}};
-  std::filesystem::remove_all(directory);
-  // What was allocated and not written.
-  bytes.resize(bytes.find_last_not_of('\0') / 4096 * 4096 + 4096);
-  return bytes;
+  std::uint64_t main = 1;
+  return fuzz::made_database([&](backend::WriteBuffer& buffer) {
+    for (int i = 0; i < 60; ++i, ++main) buffer.append_row(row_key(main), std::string(main % 9 == 0 ? 5'000 : main % 97, 'v'));
+    for (int i = 0; i < 9; ++i) buffer.put(backend::Bucket::kLease, std::string(i % 3 == 0 ? 600 : 8, static_cast<char>('a' + i)), "lease");
+    buffer.set_applied(main, 1);
+  });
 }
 
 }  // namespace

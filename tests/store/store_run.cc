@@ -6,6 +6,8 @@
 
 #include <etcdpp/mvcc/key_value.h>
 
+#include "support/database_options.h"
+
 namespace etcdpp::store_test {
 
 namespace {
@@ -55,13 +57,11 @@ StoreRun::StoreRun(std::uint64_t seed, std::string directory, Machine* machine)
     std::filesystem::remove_all(directory_);
     std::filesystem::create_directories(directory_);
   }
-  options_.data_dir = directory_;
-  options_.env = machine_ ? &machine_->env() : &base::posix_env();
-  options_.clock = &clock_;
-  options_.logger = &base::null_logger();
-  options_.cluster_id = 1;
-  options_.member_id = 2;
-  if (machine_) options_.map_size = 24u << 20;
+  options_ = test::database_options(directory_, clock_);
+  if (machine_) {
+    options_.env = &machine_->env();
+    options_.map_size = 24u << 20;
+  }
   options_.batch_limit = one_of(random_, {20, 300, 10'000});
   options_.deletion_rows = one_of(random_, {10, 200, 1'000});
   copy_bytes_ = one_of(random_, {10'000, 100'000, 1 << 20});
