@@ -1,14 +1,12 @@
 // etcdpp_sim: runs of the simulator; tests/sim/README.md says what it does.
-#include <unistd.h>
-
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <string>
 #include <string_view>
 
 #include "simulation.h"
+#include "support/campaign.h"
 
 namespace {
 
@@ -73,19 +71,11 @@ Arguments parse(int argc, char** argv) {
   return arguments;
 }
 
-std::string directory() {
-  std::error_code failed;
-  // In memory where that can be had; nothing of it is ever synced.
-  const std::filesystem::path shared = "/dev/shm";
-  const auto base = std::filesystem::is_directory(shared, failed) && ::access(shared.c_str(), W_OK) == 0 ? shared : std::filesystem::temp_directory_path();
-  return base / ("etcdpp_sim." + std::to_string(::getpid()));
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
   const Arguments arguments = parse(argc, argv);
-  const std::string home = directory();
+  const std::string home = etcdpp::test::campaign_home("sim");
   const auto began = std::chrono::steady_clock::now();
   Simulation::Outcome sum;
   std::uint64_t runs = 0, twice = 0, found = 0;

@@ -12,6 +12,7 @@
 #include <sim/disk.h>
 
 #include "store_run.h"
+#include "support/campaign.h"
 
 namespace {
 
@@ -53,20 +54,13 @@ constexpr std::uint64_t kNever = std::uint64_t{1} << 40;
 
 int main(int argc, char** argv) {
   std::map<std::string, std::uint64_t> arguments{{"--scripts", 1}, {"--seeds", 2}, {"--operations", 4'000}, {"--from", 1}, {"--call", kNever}, {"--without-syncs", 0}};
-  for (int i = 1; i < argc; i += 2) {
-    const auto argument = arguments.find(argv[i]);
-    if (i + 1 == argc || argument == arguments.end()) {
-      std::fputs("usage: etcdpp_store_crashes [--scripts 1 (power lost at each call of so many)] [--seeds 2] [--operations 4000] [--from 1]\n"
-                 "       etcdpp_store_crashes --scripts 1 --seeds 0 --from N --call N      one loss\n"
-                 "       --without-syncs 1: the database's syncs do nothing, which must be found: exit code 0 if it was\n", stderr);
-      return 2;
-    }
-    argument->second = std::strtoull(argv[i + 1], nullptr, 10);
+  if (!test::read_numbers(argc, argv, arguments)) {
+    std::fputs("usage: etcdpp_store_crashes [--scripts 1 (power lost at each call of so many)] [--seeds 2] [--operations 4000] [--from 1]\n"
+               "       etcdpp_store_crashes --scripts 1 --seeds 0 --from N --call N      one loss\n"
+               "       --without-syncs 1: the database's syncs do nothing, which must be found: exit code 0 if it was\n", stderr);
+    return 2;
   }
-  std::error_code failed;
-  const std::filesystem::path shared = "/dev/shm";
-  const auto base = std::filesystem::is_directory(shared, failed) && ::access(shared.c_str(), W_OK) == 0 ? shared : std::filesystem::temp_directory_path();
-  const std::string home = base / ("etcdpp_crashes." + std::to_string(::getpid()));
+  const std::string home = test::campaign_home("crashes");
   const auto begun = std::chrono::steady_clock::now();
   const auto n = [](std::uint64_t v) { return static_cast<unsigned long long>(v); };
   StoreRun::Counts sum;

@@ -30,6 +30,9 @@
 #include <etcdpp/mvcc/history_reader.h>
 #include <etcdpp/mvcc/store.h>
 
+#include "support/campaign.h"
+#include "support/database_options.h"
+
 namespace {
 
 using namespace etcdpp;
@@ -64,13 +67,7 @@ struct Member {
   std::unique_ptr<mvcc::Store> store;
   std::uint64_t index = 0;
 
-  explicit Member(const std::string& directory) {
-    options.data_dir = directory;
-    options.env = &base::posix_env();
-    options.clock = &clock;
-    options.logger = &base::null_logger();
-    options.cluster_id = 1;
-    options.member_id = 2;
+  explicit Member(const std::string& directory) : options(test::database_options(directory, clock)) {
     options.map_size = 3 << 20;
   }
   base::Result<> open() {
@@ -359,20 +356,13 @@ class Campaign {
 
 int main(int argc, char** argv) {
   std::map<std::string, std::uint64_t> arguments{{"--seed", 1}, {"--others", 12}, {"--every", 1}, {"--page", 0}, {"--byte", 0}, {"--bits", 0}};
-  for (int i = 1; i < argc; i += 2) {
-    const auto argument = arguments.find(argv[i]);
-    if (i + 1 == argc || argument == arguments.end()) {
-      std::fputs("usage: etcdpp_store_damage [--seed 1] [--others 12 (damages of a page beside those of its head)] [--every 1 (page of so many)]\n"
-                 "       etcdpp_store_damage --page N --byte N --bits N      one damage\n", stderr);
-      return 2;
-    }
-    argument->second = std::strtoull(argv[i + 1], nullptr, 0);
+  if (!test::read_numbers(argc, argv, arguments)) {
+    std::fputs("usage: etcdpp_store_damage [--seed 1] [--others 12 (damages of a page beside those of its head)] [--every 1 (page of so many)]\n"
+               "       etcdpp_store_damage --page N --byte N --bits N      one damage\n", stderr);
+    return 2;
   }
   const std::uint64_t others = arguments["--others"], every = std::max<std::uint64_t>(1, arguments["--every"]);
-  std::error_code failed;
-  const std::filesystem::path shared = "/dev/shm";
-  const auto base = std::filesystem::is_directory(shared, failed) && ::access(shared.c_str(), W_OK) == 0 ? shared : std::filesystem::temp_directory_path();
-  const std::string home = base / ("etcdpp_damage." + std::to_string(::getpid()));
+  const std::string home = test::campaign_home("damage");
   std::filesystem::remove_all(home);
   std::filesystem::create_directories(home);
   bool fine = true;

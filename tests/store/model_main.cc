@@ -6,12 +6,13 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
+#include <map>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "store_run.h"
+#include "support/campaign.h"
 
 namespace {
 
@@ -19,33 +20,9 @@ using etcdpp::store_test::StoreRun;
 
 constexpr const char* kUsage = "usage: etcdpp_store_model [--seeds 100] [--from 1] [--operations 100000] [--jobs <processors>]\n";
 
-std::string home() {
-  // In memory where that can be had: nothing here depends on a disk.
-  std::error_code failed;
-  const std::filesystem::path shared = "/dev/shm";
-  const auto base = std::filesystem::is_directory(shared, failed) && ::access(shared.c_str(), W_OK) == 0 ? shared : std::filesystem::temp_directory_path();
-  return (base / ("etcdpp_store." + std::to_string(::getpid()))).string();
-}
-
 struct Arguments {
-  std::uint64_t seeds = 100, from = 1, operations = 100'000;
-  std::uint64_t jobs = std::clamp(std::thread::hardware_concurrency(), 1u, 8u);
+  std::uint64_t seeds, from, operations, jobs;
 };
-
-bool parse(int argc, char** argv, Arguments& arguments) {
-  for (int i = 1; i < argc; i += 2) {
-    const std::string name = argv[i];
-    char* end = nullptr;
-    const std::uint64_t value = i + 1 < argc ? std::strtoull(argv[i + 1], &end, 10) : 0;
-    if (!end || *end != '\0' || end == argv[i + 1]) return false;
-    if (name == "--seeds") arguments.seeds = value;
-    else if (name == "--from") arguments.from = value;
-    else if (name == "--operations") arguments.operations = value;
-    else if (name == "--jobs") arguments.jobs = std::max<std::uint64_t>(1, value);
-    else return false;
-  }
-  return true;
-}
 
 /// The seeds of one process: every `jobs`-th.
 bool run(const Arguments& arguments, std::uint64_t job) {
@@ -55,7 +32,7 @@ bool run(const Arguments& arguments, std::uint64_t job) {
   std::uint64_t seeds = 0;
   for (std::uint64_t n = job; n < arguments.seeds; n += arguments.jobs, ++seeds) {
     const std::uint64_t seed = arguments.from + n;
-    StoreRun run(seed, home());
+    StoreRun run(seed, etcdpp::test::campaign_home("store"));
     if (!run.run(arguments.operations)) {
       fine = false;
       std::printf("seed %llu: %s\n  see it again: etcdpp_store_model --seeds 1 --from %llu --operations %llu\n", static_cast<unsigned long long>(seed),
@@ -76,12 +53,15 @@ bool run(const Arguments& arguments, std::uint64_t job) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  Arguments arguments;
-  if (!parse(argc, argv, arguments)) {
+  std::map<std::string, std::uint64_t> numbers{
+      {"--seeds", 100}, {"--from", 1}, {"--operations", 100'000}, {"--jobs", std::clamp(std::thread::hardware_concurrency(), 1u, 8u)}};
+  if (!etcdpp::test::read_numbers(argc, argv, numbers)) {
     std::fputs(kUsage, stderr);
     return 2;
   }
-  arguments.jobs = std::max<std::uint64_t>(1, std::min(arguments.jobs, arguments.seeds));
+  const std::uint64_t seeds = numbers["--seeds"];
+  const Arguments arguments{.seeds = seeds, .from = numbers["--from"], .operations = numbers["--operations"],
+                            .jobs = std::max<std::uint64_t>(1, std::min(numbers["--jobs"], seeds))};
   std::vector<pid_t> children;
   for (std::uint64_t job = 1; job < arguments.jobs; ++job) {
     const pid_t child = ::fork();

@@ -24,6 +24,8 @@
 #include <etcdpp/mvcc/store.h>
 
 #include "fibers.h"
+#include "support/campaign.h"
+#include "support/database_options.h"
 
 namespace {
 
@@ -64,13 +66,7 @@ class Scenario {
   Scenario(const std::string& directory, Mode mode) : mode_(mode) {
     std::filesystem::remove_all(directory);
     std::filesystem::create_directories(directory);
-    backend::Options options;
-    options.data_dir = directory;
-    options.env = &base::posix_env();
-    options.clock = &clock_;
-    options.logger = &base::null_logger();
-    options.cluster_id = 1;
-    options.member_id = 2;
+    backend::Options options = test::database_options(directory, clock_);
     options.map_size = 3 << 20;
     options.deletion_rows = 3;
     options.deletion_pause = {};
@@ -388,14 +384,10 @@ class Scenario {
 
 int main(int argc, char** argv) {
   std::map<std::string, std::uint64_t> arguments{{"--schedules", 10'000}, {"--from", 1}, {"--one-in", 0}, {"--threads", 0}};
-  for (int i = 1; i < argc; i += 2) {
-    const auto argument = arguments.find(argv[i]);
-    if (i + 1 == argc || argument == arguments.end()) {
-      std::fputs("usage: etcdpp_store_schedules [--schedules 10000] [--from 1] [--one-in 1 (points that are switches)]\n"
-                 "       etcdpp_store_schedules --threads 1 [--schedules 10000]      the same in threads, in whatever order they run\n", stderr);
-      return 2;
-    }
-    argument->second = std::strtoull(argv[i + 1], nullptr, 10);
+  if (!test::read_numbers(argc, argv, arguments)) {
+    std::fputs("usage: etcdpp_store_schedules [--schedules 10000] [--from 1] [--one-in 1 (points that are switches)]\n"
+               "       etcdpp_store_schedules --threads 1 [--schedules 10000]      the same in threads, in whatever order they run\n", stderr);
+    return 2;
   }
   const std::uint64_t schedules = arguments["--schedules"], from = arguments["--from"];
   const Mode mode{.threads = arguments["--threads"] != 0, .one_in = arguments["--one-in"]};
@@ -406,10 +398,7 @@ int main(int argc, char** argv) {
     std::latch& latch;
     ~AtEnd() { latch.count_down(); }
   } at_end{over};
-  std::error_code failed;
-  const std::filesystem::path shared = "/dev/shm";
-  const auto base = std::filesystem::is_directory(shared, failed) && ::access(shared.c_str(), W_OK) == 0 ? shared : std::filesystem::temp_directory_path();
-  const std::string home = base / ("etcdpp_schedules." + std::to_string(::getpid()));
+  const std::string home = test::campaign_home("schedules");
   // So many share a store: its history goes on from one to the next. They begin where a number says, so that each can be
   // seen again by itself.
   constexpr std::uint64_t kOfOneStore = 20;
