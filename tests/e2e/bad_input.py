@@ -25,35 +25,19 @@ import threading
 import time
 import urllib.request
 
+import member
+from member import Member, check, free_port
+
 CTL, SERVER = sys.argv[1], sys.argv[2]
 SAMPLES = os.path.join("..", "shared", "testdata", "etcd")
 WORK = tempfile.mkdtemp(prefix="etcdpp-bad-input-")
-ENV = {k: v for k, v in os.environ.items() if not k.startswith(("ETCD_", "ETCDCTL_"))}
 # What AddressSanitizer keeps of freed memory would look like the server's own.
-ENV["ASAN_OPTIONS"] = ":".join(filter(None, [ENV.get("ASAN_OPTIONS"), "quarantine_size_mb=16"]))
-START_SECONDS = 60
+ENV = member.ENV | {"ASAN_OPTIONS": ":".join(filter(None, [member.ENV.get("ASAN_OPTIONS"), "quarantine_size_mb=16"]))}
 random.seed(20)
-failures = []
-checks = 0
-
-
-def check(what, good, detail=""):
-    global checks
-    checks += 1
-    if not good:
-        failures.append(what)
-        print(f"FAILED: {what}\n  {detail}", flush=True)
-    return good
 
 
 def skip(what, why):
     print(f"SKIPPED: {what}: {why}", flush=True)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def fresh(name):
@@ -73,43 +57,9 @@ def fatal_of(log):
     return fatal
 
 
-class Server:
+class Server(Member):
     def __init__(self, directory, *flags, port=None, preexec=None, wait=True):
-        self.directory = directory
-        self.port = port or free_port()
-        self.peer_port = free_port()
-        self.log_path = os.path.join(WORK, f"log.{self.port}.{random.getrandbits(32)}")
-        client, peer = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.peer_port}"
-        arguments = {"--name": "m1", "--data-dir": directory, "--listen-client-urls": client, "--advertise-client-urls": client,
-                     "--listen-peer-urls": peer, "--initial-advertise-peer-urls": "http://127.0.0.1:1", "--initial-cluster": "m1=http://127.0.0.1:1"}
-        given = dict(zip(flags[::2], flags[1::2]))
-        arguments.update(given)
-        with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen([SERVER, *(f"{flag}={value}" for flag, value in arguments.items())], stdout=log, stderr=log,
-                                            env=ENV, preexec_fn=preexec)
-        if wait:
-            self.await_ready()
-
-    def log(self):
-        with open(self.log_path, errors="replace") as f:
-            return f.read()
-
-    def await_ready(self):
-        """True when it serves, false when it has ended."""
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if "ready to serve client requests" in self.log():
-                return True
-            if self.process.poll() is not None:
-                return False
-            time.sleep(0.02)
-        self.process.kill()
-        sys.exit(f"neither ready nor ended after {START_SECONDS} s:\n{self.log()[-3000:]}")
-
-    def ctl(self, *arguments, stdin=b"", seconds=30):
-        done = subprocess.run([CTL, "--endpoints", f"127.0.0.1:{self.port}", *arguments], input=stdin, capture_output=True, env=ENV,
-                              timeout=seconds)
-        return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
+        super().__init__(CTL, SERVER, directory, zip(flags[::2], flags[1::2]), port=port, env=ENV, preexec=preexec, wait=wait, log_folder=WORK)
 
     def put(self, key, value):
         code, out = self.ctl("put", key, stdin=value) if isinstance(value, bytes) else self.ctl("put", key, value)
@@ -809,14 +759,14 @@ def main():
     for part in PARTS:
         if wanted and part.__name__ not in wanted:
             continue
-        begin, before = time.monotonic(), checks
+        begin, before = time.monotonic(), member.checks
         part()
-        print(f"{part.__name__}: {checks - before} checks, {time.monotonic() - begin:.1f} s", flush=True)
-    if failures:
-        print(f"{len(failures)} of {checks} checks failed; files are in {WORK}")
-        sys.exit(1)
-    shutil.rmtree(WORK)
-    print(f"{checks} checks passed")
+        print(f"{part.__name__}: {member.checks - before} checks, {time.monotonic() - begin:.1f} s", flush=True)
+    if member.failures:
+        print(f"files are in {WORK}")
+    else:
+        shutil.rmtree(WORK)
+    member.end()
 
 
 main()

@@ -12,52 +12,23 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
+
+import member
+from member import ENV, Member, check_equal as check, end, free_port
 
 CTL, SERVER = sys.argv[1], sys.argv[2]
 ETCDCTL = sys.argv[3] if len(sys.argv) > 3 else shutil.which("etcdctl")
 WORK = tempfile.mkdtemp(prefix="etcdppctl-e2e-")
-failures = []
-checks = 0
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 CLIENT_PORT, PEER_PORT, DEAD_PORT = free_port(), free_port(), free_port()
 ENDPOINT = f"127.0.0.1:{CLIENT_PORT}"
-ENV = {k: v for k, v in os.environ.items() if not k.startswith("ETCDCTL_")}
 
 
 def start_server():
-    log = open(os.path.join(WORK, "server.log"), "ab")
-    url, peer = f"http://{ENDPOINT}", f"http://127.0.0.1:{PEER_PORT}"
-    process = subprocess.Popen(
-        [SERVER, "--name", "m1", "--data-dir", os.path.join(WORK, "m1.etcd"), "--listen-client-urls", url,
-         "--advertise-client-urls", url, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-         "--initial-cluster", f"m1={peer}"], stdout=log, stderr=log)
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(f"{url}/health", timeout=1) as answer:
-                if b"true" in answer.read():
-                    return process
-        except OSError:
-            pass
-        if process.poll() is not None:
-            break
-        time.sleep(0.05)
-    process.kill()
-    sys.exit("the server did not become healthy; its log ends with\n" +
-             "".join(open(os.path.join(WORK, "server.log"), errors="replace").readlines()[-20:]))
+    return Member(CTL, SERVER, os.path.join(WORK, "m1.etcd"), port=CLIENT_PORT, peer_port=PEER_PORT, own_peer_url=True).must_be_ready().process
 
 
 def run(*arguments, stdin="", endpoints=ENDPOINT, binary=CTL, env=None):
@@ -71,14 +42,6 @@ def run(*arguments, stdin="", endpoints=ENDPOINT, binary=CTL, env=None):
 
 def without_logs(text):
     return "".join(line for line in text.splitlines(True) if not line.startswith("{\"level\""))
-
-
-def check(what, got, want):
-    global checks
-    checks += 1
-    if got != want:
-        failures.append(what)
-        print(f"FAILED {what}\n  got:  {got!r}\n  want: {want!r}")
 
 
 def expect(arguments, out="", err="", rc=0, **how):
@@ -292,12 +255,11 @@ def main():
     finally:
         server.kill()
         server.wait()
-        if failures:
+        if member.failures:
             print(f"kept {WORK}")
         else:
             shutil.rmtree(WORK)
-    print(f"{checks} checks, {len(failures)} failed")
-    sys.exit(1 if failures else 0)
+    end()
 
 
 main()

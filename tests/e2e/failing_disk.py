@@ -12,63 +12,21 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 
+from member import Member, check, end, read
+
 CTL, SERVER = sys.argv[1], sys.argv[2]
 WORK = tempfile.mkdtemp(prefix="etcdpp-failing-disk-")
-ENV = {k: v for k, v in os.environ.items() if not k.startswith(("ETCD_", "ETCDCTL_"))}
 SEGMENT = "0000000000000000-0000000000000000.wal"
 SECONDS = 60
-failures = 0
 
 
-def check(what, good, detail=""):
-    global failures
-    if not good:
-        failures += 1
-        print(f"FAILED: {what}\n  {str(detail)[-2000:]}", flush=True)
-    return good
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def read(path):
-    with open(path, errors="replace") as f:
-        return f.read()
-
-
-class Member:
-    def __init__(self, directory):
-        self.directory, self.port = directory, free_port()
-        self.log_path = f"{directory}.log.{self.port}"
-        client = f"http://127.0.0.1:{self.port}"
-        with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen([SERVER, "--name=m1", f"--data-dir={directory}", f"--listen-client-urls={client}",
-                                             f"--advertise-client-urls={client}", f"--listen-peer-urls=http://127.0.0.1:{free_port()}",
-                                             "--initial-advertise-peer-urls=http://127.0.0.1:1", "--initial-cluster=m1=http://127.0.0.1:1"],
-                                            stdout=log, stderr=log, env=ENV)
-        deadline = time.monotonic() + SECONDS
-        while "ready to serve client requests" not in read(self.log_path):
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                self.process.kill()
-                sys.exit(f"the member did not start:\n{read(self.log_path)[-2000:]}")
-            time.sleep(0.02)
-
-    def ctl(self, *arguments):
-        done = subprocess.run([CTL, "--endpoints", f"127.0.0.1:{self.port}", *arguments], capture_output=True, text=True, env=ENV, timeout=SECONDS)
-        return done.returncode, done.stdout + done.stderr
-
-    def end(self):
-        self.process.terminate()
-        self.process.wait(SECONDS)
+def start(name):
+    return Member(CTL, SERVER, os.path.join(WORK, name)).must_be_ready()
 
 
 class Tracer:
@@ -93,8 +51,7 @@ class Tracer:
 
 
 def fails(name, inject, words):
-    directory = os.path.join(WORK, name)
-    member = Member(directory)
+    member = start(name)
     check(f"{name}: a first put", member.ctl("put", "before", "x") == (0, "OK\n"))
     tracer = Tracer(member, inject)
     acknowledged, asked = [], 0
@@ -120,7 +77,7 @@ def fails(name, inject, words):
     check(f"{name}: once", len(struck) == 1, calls[-10:])
     after = [call for call in calls[struck[0] + 1:] if re.search(r"\b(fdatasync|fsync)\(", call)] if struck else []
     check(f"{name}: no sync of that file is believed afterwards", not after, after)
-    member = Member(directory)
+    member = start(name)
     for key in ["before", *acknowledged]:
         code, out = member.ctl("get", key, "--print-value-only")
         if not check(f"{name}: {key}, acknowledged, is there", code == 0 and out.strip() != "", out):
@@ -131,7 +88,7 @@ def fails(name, inject, words):
 
 
 def hangs():
-    member = Member(os.path.join(WORK, "slow"))
+    member = start("slow")
     tracer = Tracer(member, "fdatasync:delay_enter=2500000:when=1")
     begin = time.monotonic()
     code, out = member.ctl("put", "slow", "x")
@@ -149,7 +106,7 @@ def floods():
     if not os.access(generator, os.X_OK):
         print(f"SKIPPED: puts while the disk hangs: there is no {generator}")
         return
-    member = Member(os.path.join(WORK, "flood"))
+    member = start("flood")
     tracer = Tracer(member, "fdatasync:delay_enter=3000000:when=2")
     done = subprocess.run([generator, "--connect", f"127.0.0.1:{member.port}", "--connections", "60", "--streams", "300", "--calls", "300",
                            "--value-bytes", "1000000"], capture_output=True, text=True, timeout=4 * SECONDS)
@@ -164,7 +121,7 @@ def main():
     if shutil.which("strace") is None:
         print("SKIPPED: there is no strace, which makes calls fail")
         return
-    member = Member(os.path.join(WORK, "probe"))
+    member = start("probe")
     tracer = Tracer(member)
     possible = tracer.attached
     tracer.end()
@@ -183,5 +140,4 @@ try:
     main()
 finally:
     shutil.rmtree(WORK, ignore_errors=True)
-print("failed" if failures else "all passed", failures or "")
-sys.exit(1 if failures else 0)
+end()

@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,32 +18,15 @@ import time
 import urllib.error
 import urllib.request
 
+from member import ENV, Member, check_equal as check, end, free_port
+
 CTL, SERVER = sys.argv[1], sys.argv[2]
 ETCDCTL = sys.argv[3] if len(sys.argv) > 3 else shutil.which("etcdctl")
 QUOTA = 16 << 20
 VALUE = "v" * 700_000
-failures = []
-checks = 0
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 CLIENT_PORT, PEER_PORT = free_port(), free_port()
 ENDPOINT = f"127.0.0.1:{CLIENT_PORT}"
 WORK = tempfile.mkdtemp(prefix="operator-session-")
-ENV = {k: v for k, v in os.environ.items() if not k.startswith("ETCDCTL_")}
-
-
-def check(what, got, want):
-    global checks
-    checks += 1
-    if got != want:
-        failures.append(what)
-        print(f"FAILED {what}\n  got:  {got!r}\n  want: {want!r}")
 
 
 def http(path):
@@ -55,22 +37,9 @@ def http(path):
         return error.code, error.read().decode()
 
 
-def start_server(log):
-    url, peer = f"http://{ENDPOINT}", f"http://127.0.0.1:{PEER_PORT}"
-    process = subprocess.Popen(
-        [SERVER, "--name", "m1", "--data-dir", os.path.join(WORK, "m1.etcd"), "--listen-client-urls", url,
-         "--advertise-client-urls", url, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-         "--initial-cluster", f"m1={peer}", f"--quota-backend-bytes={QUOTA}"], stdout=log, stderr=log)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if http("/health")[0] == 200:
-                return process
-        except OSError:
-            pass
-        time.sleep(0.05)
-    process.kill()
-    sys.exit("the server did not become healthy; its log ends with\n" + "".join(open(log.name, errors="replace").readlines()[-20:]))
+def start_server():
+    flags = {"--quota-backend-bytes": QUOTA}
+    return Member(CTL, SERVER, os.path.join(WORK, "m1.etcd"), flags, port=CLIENT_PORT, peer_port=PEER_PORT, own_peer_url=True).must_be_ready()
 
 
 class Session:
@@ -152,8 +121,7 @@ class Session:
 
 
 def main():
-    log = open(os.path.join(WORK, "server.log"), "ab")
-    server = start_server(log)
+    server = start_server()
     try:
         Session(CTL, "a/").hold()
         if ETCDCTL:
@@ -170,11 +138,9 @@ def main():
             done = subprocess.run([CTL, "--endpoints", ENDPOINT, "defrag", "--cluster"], capture_output=True, text=True, env=ENV, timeout=60)
             check("defrag --cluster", (done.returncode, f"member[http://{ENDPOINT}]" in done.stdout), (0, True))
     finally:
-        server.terminate()
-        server.wait(30)
+        server.end()
         shutil.rmtree(WORK, ignore_errors=True)
-    print(f"{checks} checks, {len(failures)} failed")
-    sys.exit(1 if failures else 0)
+    end()
 
 
 main()

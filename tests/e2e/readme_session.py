@@ -10,11 +10,11 @@ line "..." for anything more; a watch is ended once it has printed what is expec
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
+
+from member import ENV, Member
 
 CTL, SERVER = sys.argv[1], sys.argv[2]
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
@@ -44,12 +44,6 @@ def session(text):
     return steps
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def run(command, environment, lines_wanted, endless):
     process = subprocess.Popen(["bash", "-c", command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                text=True, start_new_session=True)
@@ -65,22 +59,10 @@ def run(command, environment, lines_wanted, endless):
 def main():
     steps = [s for s in session(open(os.path.join(ROOT, "README.md")).read()) if not s[0].startswith("alias ")]
     work = tempfile.mkdtemp(prefix="readme-session-")
-    port, peer = free_port(), free_port()
-    url, peer_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer}"
-    log = open(os.path.join(work, "log"), "wb")
-    server = subprocess.Popen(
-        [SERVER, "--data-dir", os.path.join(work, "data"), "--listen-client-urls", url, "--advertise-client-urls", url,
-         "--listen-peer-urls", peer_url, "--initial-advertise-peer-urls", peer_url, "--initial-cluster", f"default={peer_url}"],
-        stdout=log, stderr=log)
+    server = Member(CTL, SERVER, os.path.join(work, "data"), {"--name": "default"}, own_peer_url=True).must_be_ready()
     failures = 0
     try:
-        deadline = time.monotonic() + 30
-        while b"ready to serve client requests" not in open(log.name, "rb").read():
-            if server.poll() is not None or time.monotonic() > deadline:
-                sys.exit("the server did not become ready:\n" + open(log.name).read()[-2000:])
-            time.sleep(0.05)
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("ETCDCTL_")}
-        environment.update(ETCDCTL_API="3", ETCDCTL_ENDPOINTS=url, CTL=CTL)
+        environment = ENV | {"ETCDCTL_API": "3", "ETCDCTL_ENDPOINTS": f"http://127.0.0.1:{server.port}", "CTL": CTL}
         lease = None
         for command, expected in steps:
             shell = "etcdctl() { \"$CTL\" \"$@\"; }\n" + (LEASE.sub(lease, command) if lease else command)
@@ -96,8 +78,7 @@ def main():
                 failures += 1
                 print("  expected:", want, "\n  got:     ", got)
     finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(20)
+        server.end()
     print(f"{len(steps) - failures} passed, {failures} failed")
     if len(steps) < 6:
         sys.exit("README.md has lost its first session")

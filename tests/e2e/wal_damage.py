@@ -12,32 +12,20 @@ import json
 import os
 import random
 import shutil
-import socket
 import struct
 import subprocess
 import sys
 import tempfile
-import time
+
+from member import ENV, Member, check, end as end_of_test
 
 CTL, SERVER = sys.argv[1], sys.argv[2]
 WALDUMP = os.path.join(os.path.dirname(SERVER), "waldump")
 WORK = tempfile.mkdtemp(prefix="etcdpp-wal-damage-")
-ENV = {k: v for k, v in os.environ.items() if not k.startswith(("ETCD_", "ETCDCTL_"))}
 SEGMENT = "0000000000000000-0000000000000000.wal"
-START_SECONDS = 60
 BATCH = 200
 TAIL = 600  # zeros behind the end that stay, more than a sector
 random.seed(7)
-failures = 0
-
-
-def check(what, good, detail=""):
-    global failures
-    if not good:
-        failures += 1
-        print(f"FAILED: {what}\n  {detail}", flush=True)
-    return good
-
 
 # --- The judge.
 
@@ -187,42 +175,13 @@ def waldump(*arguments, seconds=60):
     return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-class Server:
-    def __init__(self, directory, *flags):
-        self.port = free_port()
-        self.log_path = os.path.join(WORK, f"log.{self.port}.{random.getrandbits(32)}")
-        client = f"http://127.0.0.1:{self.port}"
-        arguments = ["--name=m1", f"--data-dir={directory}", f"--listen-client-urls={client}", f"--advertise-client-urls={client}",
-                     f"--listen-peer-urls=http://127.0.0.1:{free_port()}", "--initial-advertise-peer-urls=http://127.0.0.1:1",
-                     "--initial-cluster=m1=http://127.0.0.1:1", *flags]
-        with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen([SERVER, *arguments], stdout=log, stderr=log, env=ENV)
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            self.ready = "ready to serve client requests" in self.log()
-            if self.ready or self.process.poll() is not None:
-                return
-            time.sleep(0.02)
-        self.process.kill()
-        sys.exit(f"neither ready nor ended after {START_SECONDS} s:\n{self.log()[-3000:]}")
-
-    def log(self):
-        with open(self.log_path, errors="replace") as f:
-            return f.read()
+class Server(Member):
+    def __init__(self, directory, **flags):
+        super().__init__(CTL, SERVER, directory, flags)
 
     def ctl(self, *arguments):
-        done = subprocess.run([CTL, "--endpoints", f"127.0.0.1:{self.port}", *arguments], capture_output=True, env=ENV, timeout=60)
-        return done.stdout.decode(errors="replace") if done.returncode == 0 else f"exit {done.returncode}: {done.stderr.decode(errors='replace')}"
-
-    def end(self, kill=False):
-        (self.process.kill if kill else self.process.terminate)()
-        self.process.wait(60)
+        code, out = super().ctl(*arguments)
+        return out if code == 0 else f"exit {code}: {out}"
 
 
 def wal_of(directory):
@@ -367,7 +326,7 @@ def force(full, data, end, middle):
     directory = with_log("force", full, data[:middle] + bytes(8) + data[middle + 8:])
     server = Server(directory)
     check("synced data is missing: refused", not server.ready and "--force-truncate-wal" in server.log(), server.log()[-1000:])
-    server = Server(directory, "--force-truncate-wal")
+    server = Server(directory, **{"--force-truncate-wal": "true"})
     if not check("forced: starts", server.ready, server.log()[-1500:]):
         return
     warned = [json.loads(line) for line in server.log().splitlines() if "SYNCED DATA IS MISSING" in line]
@@ -414,8 +373,7 @@ def main():
         salvage(full, data, end)
     finally:
         shutil.rmtree(WORK, ignore_errors=True)
-    print("failed" if failures else "all passed", failures or "")
-    sys.exit(1 if failures else 0)
+    end_of_test()
 
 
 main()

@@ -11,51 +11,20 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 
+from member import ENV, Member, check, end
+
 CTL, SERVER = sys.argv[1], sys.argv[2]
 WALDUMP = os.path.join(os.path.dirname(SERVER), "waldump")
 WORK = tempfile.mkdtemp(prefix="etcdpp-waldump-live-")
-ENV = {k: v for k, v in os.environ.items() if not k.startswith(("ETCD_", "ETCDCTL_"))}
 DATA = os.path.join(WORK, "data")
 WRITERS, PUTS, VALUE = 4, 45, 400_000  # 72 MB: more than a segment
 SECONDS = 120
-failures = 0
-
-
-def check(what, good, detail=""):
-    global failures
-    if not good:
-        failures += 1
-        print(f"FAILED: {what}\n  {str(detail)[-2000:]}", flush=True)
-    return good
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def start_member(log):
-    port = free_port()
-    client = f"http://127.0.0.1:{port}"
-    process = subprocess.Popen([SERVER, "--name=m1", f"--data-dir={DATA}", f"--listen-client-urls={client}", f"--advertise-client-urls={client}",
-                                f"--listen-peer-urls=http://127.0.0.1:{free_port()}", "--initial-advertise-peer-urls=http://127.0.0.1:1",
-                                "--initial-cluster=m1=http://127.0.0.1:1"], stdout=log, stderr=log, env=ENV)
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        with open(log.name, errors="replace") as f:
-            if "ready to serve client requests" in f.read():
-                return process, port
-        time.sleep(0.02)
-    process.kill()
-    sys.exit("the member did not start")
 
 
 def write(port, writer, refused):
@@ -72,14 +41,13 @@ def ask(*arguments):
 
 
 def main():
-    with open(os.path.join(WORK, "log"), "wb") as log:
-        member, port = start_member(log)
+    member = Member(CTL, SERVER, DATA).must_be_ready()
     followed_path = os.path.join(WORK, "followed")
     with open(followed_path, "wb") as followed:
         follower = subprocess.Popen([WALDUMP, "--follow", "-o", "json", "--kind", "put", "--prefix", "live/", DATA], stdout=followed, stderr=subprocess.PIPE,
                                     env=ENV)
     refused = []
-    writers = [threading.Thread(target=write, args=(port, n, refused)) for n in range(WRITERS)]
+    writers = [threading.Thread(target=write, args=(member.port, n, refused)) for n in range(WRITERS)]
     for writer in writers:
         writer.start()
     asked = last = 0
@@ -111,9 +79,8 @@ def main():
     check("followed: in order", all(a < b for a, b in zip(indices, indices[1:])), indices)
     check("through a change of segments", len({entry["segment"] for entry in shown}) == 2, {entry["segment"] for entry in shown})
     check("asked often enough", asked >= 6, asked)
-    check("the member goes on", member.poll() is None)
-    member.terminate()
-    check("and ends well", member.wait(SECONDS) in (0, -signal.SIGTERM), member.returncode)
+    check("the member goes on", member.process.poll() is None)
+    check("and ends well", member.end(seconds=SECONDS) in (0, -signal.SIGTERM), member.process.returncode)
     code, lines, _ = ask("--verify")
     check("the log is sound", code == 0, lines)
     print(f"{len(shown)} puts followed; asked {asked} times meanwhile", flush=True)
@@ -123,5 +90,4 @@ try:
     main()
 finally:
     shutil.rmtree(WORK, ignore_errors=True)
-print("failed" if failures else "all passed", failures or "")
-sys.exit(1 if failures else 0)
+end()
