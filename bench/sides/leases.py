@@ -2,8 +2,7 @@
 
 import time
 
-from sides.load import Load
-from sides.watches import settle
+from sides.load import Load, settle
 
 
 def weight_and_renewals(bench, sides):
@@ -19,10 +18,9 @@ def weight_and_renewals(bench, sides):
             weight.add(side, (server.anonymous_bytes() - before) / count)
             load.ask("renew 10000")
             for _ in range(bench.options.runs):
-                spent = server.cpu_seconds()
-                answer = load.ask(f"renew {bench.calls(200_000 if side == 'etcdpp' else 60_000)}")
-                cpu.add(side, (server.cpu_seconds() - spent) * 1e6 / answer["calls"])
-                rate.add(side, answer["calls"] / answer["seconds"])
+                spent, done = load.cost(server, f"renew {bench.calls(200_000 if side == 'etcdpp' else 60_000)}", "calls")
+                cpu.add(side, spent)
+                rate.add(side, done)
         bench.say(f"leases {side}: {weight.value(side):.0f} B each, {cpu.value(side):.2f} us of CPU a renewal, {rate.value(side):.0f}/s")
 
 

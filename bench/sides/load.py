@@ -2,6 +2,16 @@
 
 import json
 import subprocess
+import time
+
+
+def settle(server):
+    """Waits until the server has nothing left to do."""
+    while True:
+        before = server.cpu_seconds()
+        time.sleep(0.5)
+        if server.cpu_seconds() - before < 0.03:
+            return
 
 
 class Load:
@@ -23,6 +33,12 @@ class Load:
         if not line:
             raise RuntimeError(f"the load generator ended at {command!r}")
         return json.loads(line)
+
+    def cost(self, server, command, what):
+        """(the server's CPU time for each `what` that the answer counts, in µs, and how many of them in a second)"""
+        before = server.cpu_seconds()
+        answer = self.ask(command)
+        return (server.cpu_seconds() - before) * 1e6 / answer[what], answer[what] / answer["seconds"]
 
     def end(self):
         self.process.stdin.close()

@@ -1,17 +1,6 @@
 """Watchers: what an event costs, what an idle watcher weighs, and what watchers do to the puts of others."""
 
-import time
-
-from sides.load import Load
-
-
-def settle(server):
-    """Waits until the server has nothing left to do."""
-    while True:
-        before = server.cpu_seconds()
-        time.sleep(0.5)
-        if server.cpu_seconds() - before < 0.03:
-            return
+from sides.load import Load, settle
 
 
 def fan_out(bench, sides):
@@ -22,11 +11,21 @@ def fan_out(bench, sides):
         with Load(bench.load, server, watchers=10_000) as load:
             load.ask("put 3")
             for _ in range(bench.options.runs):
-                before = server.cpu_seconds()
-                answer = load.ask(f"put {bench.calls(300 if side == 'etcdpp' else 60) if bench.options.scale >= 1 else 20}")
-                cpu.add(side, (server.cpu_seconds() - before) * 1e6 / answer["events"])
-                rate.add(side, answer["events"] / answer["seconds"])
+                spent, delivered = load.cost(server, f"put {bench.calls(300 if side == 'etcdpp' else 60) if bench.options.scale >= 1 else 20}", "events")
+                cpu.add(side, spent)
+                rate.add(side, delivered)
         bench.say(f"fan-out {side}: {cpu.value(side):.2f} us of CPU an event, {rate.value(side):.0f}/s")
+
+
+def idle_bytes(bench, server, watchers):
+    """Of so many idle watchers and their streams; a first hundred stand already, for connections weigh by themselves."""
+    server.restart()
+    with Load(bench.load, server, watchers=100, distinct="first/") as _:
+        settle(server)
+        before = server.anonymous_bytes()
+        with Load(bench.load, server, watchers=watchers, distinct="idle/") as _:
+            settle(server)
+            return server.anonymous_bytes() - before
 
 
 def idle(bench, sides):
@@ -34,21 +33,8 @@ def idle(bench, sides):
                                  limit=("≤", 600), than_etcd="lower")
     for side, server in sides.items():
         for _ in range(bench.options.runs):
-            server.restart()
-            # Connections and streams weigh by themselves.
-            with Load(bench.load, server, watchers=100, distinct="first/") as _:
-                settle(server)
-                before = server.anonymous_bytes()
-                with Load(bench.load, server, watchers=10_000, distinct="idle/") as _:
-                    settle(server)
-                    whole = server.anonymous_bytes() - before
-            server.restart()
-            with Load(bench.load, server, watchers=100, distinct="first/") as _:
-                settle(server)
-                before = server.anonymous_bytes()
-                with Load(bench.load, server, watchers=100, distinct="idle/") as _:
-                    settle(server)
-                    streams = server.anonymous_bytes() - before
+            whole = idle_bytes(bench, server, 10_000)
+            streams = idle_bytes(bench, server, 100)
             weight.add(side, (whole - streams) / 9_900)
         bench.say(f"idle watchers {side}: {weight.value(side):.0f} B each")
 
