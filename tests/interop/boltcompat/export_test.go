@@ -135,14 +135,21 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
-func TestEtcdLivesOnWhatWeWrote(t *testing.T) {
-	ctx := harness.Context(t)
+// filledAndStopped is a real etcd that has been, and what it served.
+func filledAndStopped(t *testing.T, ctx context.Context) (*harness.Server, state) {
+	t.Helper()
 	server := harness.Start(t, harness.Reference(t), harness.Options{})
 	fill(t, ctx, server.Client(t))
 	before := stateOf(t, ctx, server)
 	if err := server.Stop(); err != nil {
 		t.Fatal(err)
 	}
+	return server, before
+}
+
+func TestEtcdLivesOnWhatWeWrote(t *testing.T) {
+	ctx := harness.Context(t)
+	server, before := filledAndStopped(t, ctx)
 
 	database := filepath.Join(server.DataDir, "member", "snap", "db")
 	exported := filepath.Join(t.TempDir(), "exported.db")
@@ -174,12 +181,7 @@ func TestEtcdLivesOnWhatWeWrote(t *testing.T) {
 
 func TestEtcdutlTakesOurSnapshots(t *testing.T) {
 	ctx := harness.Context(t)
-	server := harness.Start(t, harness.Reference(t), harness.Options{})
-	fill(t, ctx, server.Client(t))
-	before := stateOf(t, ctx, server)
-	if err := server.Stop(); err != nil {
-		t.Fatal(err)
-	}
+	server, before := filledAndStopped(t, ctx)
 	database := filepath.Join(server.DataDir, "member", "snap", "db")
 	saved := filepath.Join(t.TempDir(), "saved.db")
 	mvccdump(t, "export", "--bbolt", saved, "--snapshot", server.DataDir)
@@ -192,19 +194,7 @@ func TestEtcdutlTakesOurSnapshots(t *testing.T) {
 		t.Errorf("snapshot status: %s", difference)
 	}
 
-	restored := harness.New(t, harness.Reference(t), harness.Options{})
-	if err := os.RemoveAll(restored.DataDir); err != nil {
-		t.Fatal(err)
-	}
-	if err := etcdutl.Restore(snapshot.RestoreConfig{
-		SnapshotPath: saved, Name: "default", OutputDataDir: restored.DataDir, PeerURLs: []string{restored.PeerURL},
-		InitialCluster: "default=" + restored.PeerURL, InitialClusterToken: "restored",
-	}); err != nil {
-		t.Fatalf("restore: %v", err)
-	}
-	if err := restored.Start(); err != nil {
-		t.Fatal(err)
-	}
+	restored := startRestored(t, saved)
 	if difference := cmp.Diff(before, stateOf(t, ctx, restored)); difference != "" {
 		t.Errorf("the restored member serves something else:\n%.2000s", difference)
 	}

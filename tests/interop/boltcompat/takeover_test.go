@@ -40,8 +40,8 @@ func keyState(t *testing.T, ctx context.Context, server *harness.Server) state {
 	return s
 }
 
-// compareRestored restores a saved snapshot with etcdutl, starts a real etcd on it, and compares what it serves.
-func compareRestored(t *testing.T, ctx context.Context, saved string, before state) {
+// startRestored restores a saved snapshot with etcdutl and starts a real etcd on it.
+func startRestored(t *testing.T, saved string) *harness.Server {
 	t.Helper()
 	restored := harness.New(t, harness.Reference(t), harness.Options{})
 	if err := os.RemoveAll(restored.DataDir); err != nil {
@@ -56,6 +56,13 @@ func compareRestored(t *testing.T, ctx context.Context, saved string, before sta
 	if err := restored.Start(); err != nil {
 		t.Fatal(err)
 	}
+	return restored
+}
+
+// compareRestored compares what an etcd on a saved snapshot serves.
+func compareRestored(t *testing.T, ctx context.Context, saved string, before state) {
+	t.Helper()
+	restored := startRestored(t, saved)
 	defer restored.Kill()
 	if difference := cmp.Diff(before, keyState(t, ctx, restored)); difference != "" {
 		t.Errorf("the restored member serves something else:\n%.2000s", difference)

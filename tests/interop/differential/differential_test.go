@@ -206,20 +206,25 @@ func openWatchers(t *testing.T, conn *grpc.ClientConn, seed int64) *watchers {
 			t.Fatalf("watcher %v: %v, %v", m, created, err)
 		}
 	}
+	receiveAll(t, stream, cancel, w.answers, w.finished)
+	return w
+}
+
+// receiveAll hands on what a stream brings until it ends, as it does with the test.
+func receiveAll(t *testing.T, stream pb.Watch_WatchClient, cancel context.CancelFunc, answers chan<- *pb.WatchResponse, ended chan<- error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for {
 			r, err := stream.Recv()
 			if err != nil {
-				w.finished <- err
+				ended <- err
 				return
 			}
-			w.answers <- r
+			answers <- r
 		}
 	}()
 	t.Cleanup(func() { cancel(); <-done })
-	return w
 }
 
 // collect gives each watcher's events up to the revision.

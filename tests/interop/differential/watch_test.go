@@ -39,19 +39,7 @@ func openStream(t *testing.T, name string, conn *grpc.ClientConn) *watchSide {
 		t.Fatal(err)
 	}
 	s := &watchSide{t: t, name: name, stream: stream, in: make(chan *pb.WatchResponse, 1<<16), ended: make(chan error, 1), got: map[int64][]*pb.WatchResponse{}}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			r, err := stream.Recv()
-			if err != nil {
-				s.ended <- err
-				return
-			}
-			s.in <- r
-		}
-	}()
-	t.Cleanup(func() { cancel(); <-done })
+	receiveAll(t, stream, cancel, s.in, s.ended)
 	return s
 }
 
