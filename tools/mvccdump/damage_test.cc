@@ -44,6 +44,20 @@ void fill(Member& member) {
   member.commit();
 }
 
+/// A member's database, and its export as a bbolt file.
+struct BothKinds {
+  Member member;
+  Folder folder;
+  const std::string bolt = folder / "bolt";
+
+  BothKinds() {
+    fill(member);
+    Options options = at(member.folder.path());
+    options.bbolt = bolt;
+    REQUIRE(run(export_command, options).code() == Exit::kFine);
+  }
+};
+
 void run_all(const std::string& path) {
   Options options = at(path);
   options.key = "key1";
@@ -56,19 +70,15 @@ void run_all(const std::string& path) {
 }  // namespace
 
 TEST_CASE("mvccdump: every page damaged in turn, of both kinds of database") {
-  Member member;
-  fill(member);
-  const Folder folder;
-  Options options = at(member.folder.path());
-  options.bbolt = folder / "bolt";
-  REQUIRE(run(export_command, options).code() == Exit::kFine);
-  const Rows all = rows_of(run(buckets_command, at(member.folder.path())));
-  CHECK(rows_of(run(buckets_command, at(folder / "bolt"))) == all);
+  const BothKinds kinds;
+  const Folder& folder = kinds.folder;
+  const Rows all = rows_of(run(buckets_command, at(kinds.member.folder.path())));
+  CHECK(rows_of(run(buckets_command, at(kinds.bolt))) == all);
 
-  for (const std::string& original : {folder / "bolt", member.file()}) {
+  for (const std::string& original : {kinds.bolt, kinds.member.file()}) {
     CHECK(run(verify_command, at(original)).code() == Exit::kFine);
     const std::string sound = slurp(original);
-    const bool own = original == member.file();
+    const bool own = original == kinds.member.file();
     // Behind the last page there is only room.
     const std::size_t pages = run(meta_command, at(original)).lines()[0]["pages"];
     std::size_t most_missing = 0, found_by_verify = 0;
@@ -119,17 +129,13 @@ TEST_CASE("mvccdump: every page damaged in turn, of both kinds of database") {
 }
 
 TEST_CASE("mvccdump: every page replaced by another one or by noise, of both kinds of database") {
-  Member member;
-  fill(member);
-  const Folder folder;
-  Options options = at(member.folder.path());
-  options.bbolt = folder / "bolt";
-  REQUIRE(run(export_command, options).code() == Exit::kFine);
-  const Rows all = rows_of(run(buckets_command, at(member.folder.path())));
+  const BothKinds kinds;
+  const Folder& folder = kinds.folder;
+  const Rows all = rows_of(run(buckets_command, at(kinds.member.folder.path())));
   base::Random random(9);
-  for (const std::string& original : {folder / "bolt", member.file()}) {
+  for (const std::string& original : {kinds.bolt, kinds.member.file()}) {
     const std::string sound = slurp(original);
-    const bool own = original == member.file();
+    const bool own = original == kinds.member.file();
     const std::size_t pages = run(meta_command, at(original)).lines()[0]["pages"];
     std::size_t named = 0;
     for (std::size_t page = 0; page < pages; ++page) {
@@ -237,13 +243,9 @@ TEST_CASE("mvccdump: the root of a bbolt file's bucket key replaced by each leaf
 }
 
 TEST_CASE("mvccdump: cut off at every few KiB, of both kinds of database") {
-  Member member;
-  fill(member);
-  const Folder folder;
-  Options options = at(member.folder.path());
-  options.bbolt = folder / "bolt";
-  REQUIRE(run(export_command, options).code() == Exit::kFine);
-  for (const std::string& original : {folder / "bolt", member.file()}) {
+  const BothKinds kinds;
+  const Folder& folder = kinds.folder;
+  for (const std::string& original : {kinds.bolt, kinds.member.file()}) {
     const std::string sound = slurp(original);
     const std::size_t pages = run(meta_command, at(original)).lines()[0]["pages"];
     // Every KiB where it matters most, then every five.
@@ -252,7 +254,7 @@ TEST_CASE("mvccdump: cut off at every few KiB, of both kinds of database") {
       const std::string path = folder / "cut";
       spill_bytes(path, sound.substr(0, size));
       run_all(path);
-      if (original != member.file()) CHECK(run(verify_command, at(path)).code() != Exit::kFine);
+      if (original != kinds.member.file()) CHECK(run(verify_command, at(path)).code() != Exit::kFine);
       Options salvage = at(path);
       salvage.other = folder / "salvaged";
       run(salvage_command, salvage);

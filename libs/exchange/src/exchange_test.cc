@@ -189,6 +189,14 @@ base::Result<> copy(const std::string& from, const backend::Options& options) {
   return fresh->finish();
 }
 
+// <folder>/db, and what the member had.
+Rows export_of_a_member(const Folder& folder) {
+  Member member(folder / "m");
+  fill(member);
+  write_export(**Export::begin(member.backend->database()), folder / "db");
+  return rows_of(*member.backend);
+}
+
 }  // namespace
 
 TEST_CASE("exchange: an export is of one commit, whatever is written, deleted and replaced meanwhile") {
@@ -250,13 +258,7 @@ TEST_CASE("exchange: an export ends when nobody wants it any more") {
 
 TEST_CASE("exchange: there and back again") {
   const Folder folder;
-  Rows before;
-  {
-    Member member(folder / "m");
-    fill(member);
-    before = rows_of(*member.backend);
-    write_export(**Export::begin(member.backend->database()), folder / "db");
-  }
+  const Rows before = export_of_a_member(folder);
   auto import = Import::open(base::posix_env(), folder / "db");
   REQUIRE(import.has_value());
   const EtcdFacts& facts = (*import)->facts();
@@ -289,13 +291,7 @@ TEST_CASE("exchange: there and back again") {
 
 TEST_CASE("exchange: a copy that fails at any step leaves nothing, and can be made again") {
   const Folder folder;
-  Rows before;
-  {
-    Member member(folder / "m");
-    fill(member);
-    before = rows_of(*member.backend);
-    write_export(**Export::begin(member.backend->database()), folder / "db");
-  }
+  const Rows before = export_of_a_member(folder);
   base::ManualClock clock;
   std::uint64_t step = 1;
   for (;; ++step) {
