@@ -75,7 +75,9 @@ void ask(test::FaultEnv& env, unsigned question) {
   // The reader of a start, last: it may cut.
   static_cast<void>(wal::read_all(env, kDir, {}));
   static_cast<void>(wal::minimal_version(env, kDir, 0));
-  static_cast<void>(wal::valid_snapshots(env, kDir));
+  const auto markers = wal::valid_snapshots(env, kDir);
+  const auto newest = wal::newest_snapshot(env, kDir);
+  if (markers) require(newest.has_value() && newest->index == (markers->empty() ? 0 : markers->back().index));
   const auto opened = wal::Wal::open(env, kDir, {});
   if (!opened) require(opened.error().message().find("waldump --verify") != std::string::npos);
   if (opened && opened->read.repaired) require(*verdict == Ending::kTornTail || *verdict == Ending::kDamaged);

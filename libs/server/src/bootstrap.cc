@@ -106,9 +106,7 @@ base::Result<Bootstrapped> restart(const BootstrapOptions& o) {
   const backend::Options database = backend_options(o, boot.cluster_id, boot.member_id);
   ETCDPP_TRY(take_over_etcd(o, metadata, database));
   ETCDPP_ASSIGN(boot.backend, backend::Backend::open(database));
-  ETCDPP_ASSIGN(const std::vector<wal::SnapshotMarker> markers, wal::valid_snapshots(o.env, wal_dir));
-  wal::SnapshotMarker start;
-  if (!markers.empty()) start = markers.back();
+  ETCDPP_ASSIGN(wal::SnapshotMarker start, wal::newest_snapshot(o.env, wal_dir));
   const std::uint64_t consistent_index = boot.backend->opened().consistent_index;
   if (consistent_index < start.index)
     return base::Error(Errc::kBadDataDirectory,

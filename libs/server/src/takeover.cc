@@ -99,8 +99,7 @@ std::optional<std::string> unknown_request(const raft::Entry& entry) {
 /// be applied here. Reads only.
 base::Result<> check_log(const BootstrapOptions& o, const std::string& database, const exchange::EtcdFacts& facts) {
   const std::string directory = o.config.effective_wal_dir();
-  ETCDPP_ASSIGN(const auto markers, wal::valid_snapshots(o.env, directory));
-  const wal::SnapshotMarker start = markers.empty() ? wal::SnapshotMarker{} : markers.back();
+  ETCDPP_ASSIGN(const wal::SnapshotMarker start, wal::newest_snapshot(o.env, directory));
   if (facts.consistent_index < start.index)
     return refused(database, fmt::format("it has applied index {}, but the log in {} begins behind index {}; put the two of one moment together",
                                          facts.consistent_index, directory, start.index));

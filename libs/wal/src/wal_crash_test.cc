@@ -93,7 +93,10 @@ void check(FaultEnv& env, const Model& model) {
   REQUIRE_MESSAGE(markers, markers.error().message());
   REQUIRE(!markers->empty());
   CHECK(markers->back().index >= model.marker);
-  auto opened = Wal::open(env, kDir, markers->back(), {.consistent_index = model.acked_state.commit}, small_segments());
+  const auto newest = wal::newest_snapshot(env, kDir);
+  REQUIRE_MESSAGE(newest, newest.error().message());
+  CHECK(newest->index == markers->back().index);
+  auto opened = Wal::open(env, kDir, *newest, {.consistent_index = model.acked_state.commit}, small_segments());
   REQUIRE_MESSAGE(opened, opened.error().message());
   const wal::ReadResult& read = opened->read;
   CHECK(read.metadata == kOwner);

@@ -47,14 +47,18 @@ base::Result<Metadata> find_metadata(base::Env& env, const std::string& director
   return base::Error(Errc::kMetadataMissing, "the log ends " + reader.position() + nowhere);
 }
 
-base::Result<std::vector<SnapshotMarker>> find_markers(base::Env& env, const std::string& directory) {
-  ETCDPP_ASSIGN(const std::vector<std::string> names, list_segments(env, directory));
-  ETCDPP_ASSIGN(const std::vector<OpenSegment> segments, open_segments(env, directory, names, base::OpenMode::kReadOnly));
-  // A marker whose sync failed is in memory only; a start from it would find no marker, and let go what it needs.
-  ETCDPP_TRY(segments.back().file->drop_cache());
-  LogReader reader(segments);
+// What says where a start may begin, in the order of the log.
+struct Marks {
   std::vector<SnapshotMarker> markers;
-  std::uint64_t commit = 0;
+  std::optional<std::uint64_t> commit;  // of the last hard state
+
+  // A marker above the commit index: the crash came between a received snapshot's marker and its hard state.
+  bool valid(const SnapshotMarker& marker) const { return marker.index <= commit.value_or(0); }
+};
+
+base::Result<Marks> find_marks(const std::vector<OpenSegment>& segments) {
+  LogReader reader(segments);
+  Marks found;
   std::uint64_t index = 0;
   const auto behind = [&] { return ", behind entry " + std::to_string(index); };
   for (LogReader::Item item;;) {
@@ -64,18 +68,46 @@ base::Result<std::vector<SnapshotMarker>> find_markers(base::Env& env, const std
     if (item.record.type == static_cast<std::int64_t>(RecordType::kSnapshot)) {
       auto marker = decode_marker(item.record.data);
       if (!marker) return base::Error(Errc::kBadRecord, "snapshot marker " + reader.position() + behind());
-      markers.push_back(std::move(*marker));
+      found.markers.push_back(std::move(*marker));
     } else if (item.record.type == static_cast<std::int64_t>(RecordType::kState)) {
       auto state = proto::decode_hard_state(item.record.data);
       if (!state) return base::Error(Errc::kBadRecord, "hard state " + reader.position() + behind());
-      commit = state->commit;
+      found.commit = state->commit;
     } else if (item.record.type == static_cast<std::int64_t>(RecordType::kEntry)) {
       index = entry_index(item.record.data);
     }
   }
-  // A marker above the commit index: the crash came between a received snapshot's marker and its hard state.
-  std::erase_if(markers, [&](const SnapshotMarker& marker) { return marker.index > commit; });
-  return markers;
+  return found;
+}
+
+// A marker whose sync failed is in memory only; a start from it would find no marker, and let go what it needs. Segments
+// before the newest were whole on the device when the next began.
+base::Result<> forget_unsynced(const OpenSegment& newest) { return newest.file->drop_cache(); }
+
+base::Result<std::vector<SnapshotMarker>> find_markers(base::Env& env, const std::string& directory) {
+  ETCDPP_ASSIGN(const std::vector<std::string> names, list_segments(env, directory));
+  ETCDPP_ASSIGN(const std::vector<OpenSegment> segments, open_segments(env, directory, names, base::OpenMode::kReadOnly));
+  ETCDPP_TRY(forget_unsynced(segments.back()));
+  ETCDPP_ASSIGN(Marks marks, find_marks(segments));
+  std::erase_if(marks.markers, [&](const SnapshotMarker& marker) { return !marks.valid(marker); });
+  return std::move(marks.markers);
+}
+
+base::Result<SnapshotMarker> find_newest_marker(base::Env& env, const std::string& directory) {
+  ETCDPP_ASSIGN(const std::vector<std::string> names, list_segments(env, directory));
+  Marks marks;  // of the segments read so far
+  for (auto name = names.rbegin(); name != names.rend(); ++name) {
+    ETCDPP_ASSIGN(const std::vector<OpenSegment> segment, open_segments(env, directory, {*name}, base::OpenMode::kReadOnly));
+    if (name == names.rbegin()) ETCDPP_TRY(forget_unsynced(segment.back()));
+    ETCDPP_ASSIGN(Marks older, find_marks(segment));
+    marks.markers.insert(marks.markers.begin(), older.markers.begin(), older.markers.end());
+    if (!marks.commit) marks.commit = older.commit;
+    // Which are valid the last hard state says, or that there is none.
+    if (!marks.commit && std::next(name) != names.rend()) continue;
+    const auto newest = std::find_if(marks.markers.rbegin(), marks.markers.rend(), [&](const SnapshotMarker& marker) { return marks.valid(marker); });
+    if (newest != marks.markers.rend()) return std::move(*newest);
+  }
+  return SnapshotMarker();
 }
 
 }  // namespace
@@ -111,6 +143,12 @@ base::Result<std::vector<SnapshotMarker>> valid_snapshots(base::Env& env, const 
   auto markers = find_markers(env, directory);
   if (!markers) return with_advice(markers.error(), directory);
   return markers;
+}
+
+base::Result<SnapshotMarker> newest_snapshot(base::Env& env, const std::string& directory) {
+  auto marker = find_newest_marker(env, directory);
+  if (!marker) return with_advice(marker.error(), directory);
+  return marker;
 }
 
 base::Result<ReadResult> read_all(base::Env& env, const std::string& directory, const SnapshotMarker& start) {

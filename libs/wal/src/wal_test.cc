@@ -37,7 +37,10 @@ Wal::Opened open(base::Env& env, wal::Options options = {}, wal::OpenOptions ope
   auto markers = wal::valid_snapshots(env, kDir);
   REQUIRE_MESSAGE(markers, markers.error().message());
   REQUIRE(!markers->empty());
-  auto opened = Wal::open(env, kDir, markers->back(), open_options, std::move(options));
+  const auto newest = wal::newest_snapshot(env, kDir);
+  REQUIRE_MESSAGE(newest, newest.error().message());
+  CHECK(newest->index == markers->back().index);
+  auto opened = Wal::open(env, kDir, *newest, open_options, std::move(options));
   REQUIRE_MESSAGE(opened, opened.error().message());
   return std::move(*opened);
 }
@@ -230,6 +233,44 @@ TEST_CASE("wal: a full segment is followed by one that repeats checksum, owner a
   opened.wal.reset();
   opened = open(env, options);
   CHECK(opened.read.entries.back().index == 60);
+}
+
+TEST_CASE("wal: the newest marker is found from the last segment backwards") {
+  FaultEnv env;
+  wal::Options options;
+  options.segment_size = 4096;
+  auto log = create(env, options);
+  raft::Index last = 0;
+  const auto write = [&](int entries) {
+    for (int i = 0; i < entries; ++i) {
+      const raft::Entry next = entry(++last, 1, std::string(500, 'x'));
+      REQUIRE(log->save({1, 7, last}, std::span(&next, 1)));
+    }
+  };
+  const auto newest = [&] { return wal::newest_snapshot(env, kDir).value().index; };
+  const auto conf = raft::ConfState{{7}, {}, {}, {}, false};
+  CHECK(newest() == 0);
+  write(30);
+  CHECK(newest() == 0);
+  REQUIRE(log->save_snapshot({20, 1, conf}));
+  CHECK(newest() == 20);
+  write(30);
+  CHECK(newest() == 20);
+  // Ahead of the commit index, as a crash leaves the marker of a received snapshot.
+  REQUIRE(log->save_snapshot({100, 1, raft::ConfState{{7, 8}, {}, {}, {}, false}}));
+  CHECK(newest() == 20);
+  CHECK(wal::valid_snapshots(env, kDir).value().back().index == 20);
+  REQUIRE(log->save_snapshot({60, 1, conf}));
+  CHECK(newest() == 60);
+  // What no start needs is not read.
+  const auto names = wal::list_segments(env, kDir);
+  REQUIRE(names);
+  REQUIRE(names->size() > 4);
+  std::string oldest = env.contents(kDir + "/" + names->front());
+  oldest[2000] ^= 1;
+  env.plant(kDir + "/" + names->front(), oldest);
+  CHECK(newest() == 60);
+  CHECK(wal::valid_snapshots(env, kDir).error().code == Errc::kCrcMismatch);
 }
 
 TEST_CASE("wal: segments are prepared by another thread while the log is written") {

@@ -100,7 +100,7 @@ class Wal {
                                                    Options options = {});
 
   struct Opened;
-  /// Opens for appending and reads everything behind `start`, a marker of valid_snapshots(). The tail's clean pages are
+  /// Opens for appending and reads everything behind `start`, the marker of newest_snapshot(). The tail's clean pages are
   /// dropped first, so that what is read is on the device or was never acknowledged, and file and directory are synced
   /// before this returns: raft may build on all of it. All segments from `start` on are locked (kLocked: another process).
   static base::Result<Opened> open(base::Env& env, const std::string& directory, const SnapshotMarker& start,
@@ -193,10 +193,13 @@ bool exists(base::Env& env, const std::string& directory);
 /// Whose log it is, from the head of its oldest segment; without locks.
 base::Result<Metadata> read_metadata(base::Env& env, const std::string& directory);
 
-/// Markers at or below the last hard state's commit, oldest first: the last one is where a start begins. Reads every
-/// segment without locks, the newest from the device and not from memory that a failed sync left behind; a torn tail is
-/// tolerated, a broken checksum is not.
+/// Markers at or below the last hard state's commit, oldest first. Reads every segment without locks, the newest from the
+/// device and not from memory that a failed sync left behind; a torn tail is tolerated, a broken checksum is not.
 base::Result<std::vector<SnapshotMarker>> valid_snapshots(base::Env& env, const std::string& directory);
+
+/// The last of them, with which a start begins; index 0 if there is none. Reads in the same way, but from the newest
+/// segment backwards and no further than to the one that has it: every segment repeats the hard state at its head.
+base::Result<SnapshotMarker> newest_snapshot(base::Env& env, const std::string& directory);
 
 /// Reads everything behind `start` without locks and without changing anything; a torn tail is tolerated.
 base::Result<ReadResult> read_all(base::Env& env, const std::string& directory, const SnapshotMarker& start);
