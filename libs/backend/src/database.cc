@@ -7,6 +7,7 @@
 #include "environment.h"
 #include "path_check.h"
 #include "row_format.h"
+#include "row_search.h"
 
 namespace etcdpp::backend {
 
@@ -46,15 +47,12 @@ ReadTransaction::~ReadTransaction() {
   if (reader_) environment_->release(reader_);
 }
 
-base::Result<std::optional<base::BytesView>> ReadTransaction::get_row(base::BytesView row_key) const {
+base::Result<std::optional<base::BytesView>> ReadTransaction::get_row(base::BytesView row_key, std::size_t expected_size) const {
   const EngineCall call(environment_->path());
-  MDB_val key = as_val(row_key);
-  MDB_val stored;
-  const int rc = mdb_get(reader_->transaction, environment_->key_tree(), &key, &stored);
-  if (rc == MDB_NOTFOUND) return std::optional<base::BytesView>();
-  if (rc != 0) return environment_->error(rc, "read");
-  auto value = verified(kKeyByte, row_key, as_view(stored), RowFormat::kPlain);
-  if (!value) return bad_row(*environment_, "key", row_key, stored.mv_data);
+  ETCDPP_ASSIGN(const auto stored, find_row(*environment_, *reader_, row_key, expected_size ? expected_size + kTrailerSize : 0));
+  if (!stored) return std::optional<base::BytesView>();
+  auto value = verified(kKeyByte, row_key, *stored, RowFormat::kPlain);
+  if (!value) return bad_row(*environment_, "key", row_key, stored->data());
   return value;
 }
 

@@ -198,7 +198,7 @@ base::Result<Reader*> Environment::acquire() const {
   MDB_txn* transaction = nullptr;
   if (const int rc = mdb_txn_begin(env_, nullptr, MDB_RDONLY, &transaction); rc != 0)
     return error(rc, "begin of a read transaction");
-  return new Reader{transaction, shard_number};
+  return new Reader{.transaction = transaction, .shard = shard_number};
 }
 
 void Environment::release(Reader* reader) const {

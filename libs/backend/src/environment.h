@@ -13,6 +13,7 @@
 #include <etcdpp/base/result.h>
 
 #include "mapped_file.h"
+#include "tree_root.h"
 
 namespace etcdpp::backend {
 
@@ -26,6 +27,9 @@ base::Error engine_error(int code, std::string where);
 struct Reader {
   MDB_txn* transaction = nullptr;
   std::size_t shard = 0;
+  // Where its rows begin, found once per snapshot.
+  std::uint64_t rows_of = ~std::uint64_t{0};
+  TreeRoot rows{};
 };
 
 /// An open LMDB file with its three trees and its pool of readers.

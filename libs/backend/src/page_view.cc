@@ -13,24 +13,25 @@ const char* PageView::check_bounds() {
   return count_ == 0 ? "is empty" : nullptr;
 }
 
+const char* PageView::check_node(std::size_t i) const {
+  const std::size_t at = node(i);
+  const std::size_t upper = load<std::uint16_t>(14);
+  if (at < upper || at % 2 != 0 || at + kNodeHead > bytes_.size()) return "has a node outside of its bounds";
+  if (at + kNodeHead + load<std::uint16_t>(at + 6) > bytes_.size()) return "has a key outside of its bounds";
+  if (!is_branch() && at + node_size(at) > bytes_.size()) return "has a value outside of its bounds";
+  return nullptr;
+}
+
 const char* PageView::check() {
   if (const char* wrong = check_bounds()) return wrong;
-  const auto flags = load<std::uint16_t>(10);
-  const std::size_t upper = load<std::uint16_t>(14);
   // Each node lies between `upper` and the end; together they fill that space, so none is missing and none is there twice.
   std::size_t filled = 0;
   for (std::size_t i = 0; i < count_; ++i) {
-    const std::size_t at = node(i);
-    if (at < upper || at % 2 != 0 || at + kNodeHead > bytes_.size()) return "has a node outside of its bounds";
-    std::size_t size = kNodeHead + load<std::uint16_t>(at + 6);
-    if (at + size > bytes_.size()) return "has a key outside of its bounds";
-    if (flags == kLeafPage) {
-      size += (load<std::uint16_t>(at + 4) & kBigData) ? 8 : data_size(at);
-      if (size > bytes_.size() || at + size > bytes_.size()) return "has a value outside of its bounds";
-    }
+    if (const char* wrong = check_node(i)) return wrong;
+    const std::size_t size = node_size(node(i));
     filled += size + size % 2;
   }
-  if (upper + filled != bytes_.size()) return "has nodes that do not fill it";
+  if (load<std::uint16_t>(14) + filled != bytes_.size()) return "has nodes that do not fill it";
   return nullptr;
 }
 

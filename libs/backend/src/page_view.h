@@ -26,6 +26,8 @@ class PageView {
   const char* check();
   /// The same of head and offsets' number only, of a page that has been checked a moment ago.
   const char* check_bounds();
+  /// The same of one node, where head and offsets' number are known to be right: it can be looked at then.
+  const char* check_node(std::size_t i) const;
 
   std::uint64_t number() const { return number_; }
   bool is_branch() const { return load<std::uint16_t>(10) == kBranchPage; }
@@ -48,6 +50,8 @@ class PageView {
   }
   /// First node with key ≥ `wanted`; in a branch the child that may hold it.
   std::size_t lower_bound(base::BytesView wanted) const;
+  /// What a row takes in a leaf, beside its offset.
+  static std::size_t node_size(std::size_t key_size, std::size_t value_size) { return (kNodeHead + key_size + value_size + 1) / 2 * 2; }
 
  private:
   template <typename T>
@@ -57,6 +61,11 @@ class PageView {
     return v;
   }
   std::size_t node(std::size_t i) const { return load<std::uint16_t>(kPageHead + 2 * i); }
+  std::size_t node_size(std::size_t at) const {
+    const std::size_t head = kNodeHead + load<std::uint16_t>(at + 6);
+    if (is_branch()) return head;
+    return head + ((load<std::uint16_t>(at + 4) & kBigData) ? 8 : data_size(at));
+  }
   std::uint64_t data_size(std::size_t at) const {
     return load<std::uint16_t>(at) | std::uint64_t{load<std::uint16_t>(at + 2)} << 16;
   }

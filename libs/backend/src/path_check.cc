@@ -3,51 +3,28 @@
 #include <string>
 
 #include "environment.h"
-#include "page_view.h"
+#include "mapped_page.h"
 
 namespace etcdpp::backend {
 
-namespace {
-
-// LMDB's handle of the tree that holds the records of the others.
-constexpr MDB_dbi kMainTree = 1;
-
-}  // namespace
-
-base::Error PathCheck::damaged(std::uint64_t page, const char* what) const {
-  return base::Error(Errc::kCorrupt, environment_.path() + ": page " + std::to_string(page) + " " + what);
-}
+base::Error PathCheck::damaged(std::uint64_t page, const char* what) const { return damaged_page(environment_, page, what); }
 
 base::Result<> PathCheck::find_root() {
   const EngineCall call(environment_.path());
-  const MappedFile& map = environment_.map();
   if (tree_ == kFreeList) {
     // In the meta page of the last commit; only a writer asks, so it is still there.
-    const char* meta = map.page(mdb_txn_id(transaction_) & 1) + kPageHead + 24;
-    depth_ = tree_depth(meta);
-    root_ = tree_root(meta);
-    root_known_ = true;
-    return {};
+    ETCDPP_ASSIGN(root_, mapped_root(environment_, environment_.map().page(mdb_txn_id(transaction_) & 1) + kPageHead + 24));
+  } else {
+    ETCDPP_ASSIGN(root_, mapped_root(environment_, transaction_, tree_));
   }
-  MDB_val name = as_val(tree_);
-  MDB_val record;
-  const int rc = mdb_get(transaction_, kMainTree, &name, &record);
-  if (rc != 0 || record.mv_size != kTreeRecordSize)
-    return base::Error(Errc::kCorrupt, environment_.path() + ": the tree " + std::string(tree_) + " cannot be found any more");
-  const char* bytes = static_cast<const char*>(record.mv_data);
-  depth_ = tree_depth(bytes);
-  root_ = tree_root(bytes);
-  if (map.contains(bytes)) ETCDPP_TRY(page(map.page_of(bytes), false));
   root_known_ = true;
   return {};
 }
 
 // Of one that is `known` not the whole is looked at again; its bounds are needed all the same.
 base::Result<PageView> PathCheck::page(std::uint64_t number, bool known) const {
-  const MappedFile& map = environment_.map();
-  if (number < 2 || !map.contains(map.page(number) + map.page_size() - 1)) return damaged(number, "is outside of the file");
-  PageView page(number, {map.page(number), map.page_size()});
-  if (const char* wrong = known ? page.check_bounds() : page.check()) return damaged(number, wrong);
+  ETCDPP_ASSIGN(PageView page, mapped_page(environment_, number));
+  if (const char* wrong = known ? nullptr : page.check()) return damaged(number, wrong);
   return page;
 }
 
@@ -89,17 +66,16 @@ base::Result<> PathCheck::walk(base::BytesView key, End end, bool neighbours) {
   const MappedFile& map = environment_.map();
   if (!map.contains(map.page(0))) return {};
   if (!root_known_) ETCDPP_TRY(find_root());
-  if (root_ == kNoPage) return {};
-  if (depth_ == 0 || depth_ > kDeepestTree) return damaged(root_, "is the root of a tree of a wrong depth");
+  if (root_.page == kNoPage) return {};
   base::BytesView& from = from_ = {};
   base::BytesView& below = below_ = {};
-  std::uint64_t number = root_;
+  std::uint64_t number = root_.page;
   for (unsigned depth = 1;; ++depth) {
     const bool known = checked_[depth] == number;
     ETCDPP_ASSIGN(const PageView page, this->page(number, known));
-    if (page.is_branch() != (depth < depth_)) return damaged(number, "is at the wrong depth");
+    if (page.is_branch() != (depth < root_.depth)) return damaged(number, "is at the wrong depth");
     checked_[depth] = number;
-    if (depth == depth_) {
+    if (depth == root_.depth) {
       if (!known && tree_ != kFreeList && (page.key(0) < from || (!below.empty() && page.key(page.count() - 1) >= below)))
         return damaged(number, "has keys outside of its branch");
       if (tree_ == kFreeList && !known) return check_free_pages(page);

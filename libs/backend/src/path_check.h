@@ -12,6 +12,7 @@
 
 #include "page.h"
 #include "page_view.h"
+#include "tree_root.h"
 
 namespace etcdpp::backend {
 
@@ -55,8 +56,7 @@ class PathCheck {
   MDB_txn* const transaction_;
   const std::string_view tree_;
   bool root_known_ = false;
-  std::uint64_t root_ = kNoPage;
-  unsigned depth_ = 0;
+  TreeRoot root_;
   std::array<std::uint64_t, kDeepestTree + 1> checked_{};  // by depth; 0: none
   std::unordered_set<std::uint64_t> checked_beside_;
   base::BytesView from_, below_;

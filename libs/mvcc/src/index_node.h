@@ -96,9 +96,11 @@ struct IndexNode {
   /// Adds copies of `from`'s keys and children at and behind `position` after this node's last.
   void append_from(const IndexNode& from, unsigned position);
 
-  /// Asks for the lines that a search will touch, all at once.
+  /// Asks for the lines that a search will touch, all at once; and for those of the keys' places, of which it will touch
+  /// one, but one that it does not know before it has seen the heads.
   void prefetch() const {
     for (unsigned i = 0; i < kFanout; i += 8) __builtin_prefetch(heads + i);
+    for (unsigned i = 0; i < kFanout; i += 8) __builtin_prefetch(keys + i);
   }
 
   static std::uint64_t head_of(base::BytesView key, std::size_t skip);

@@ -108,7 +108,7 @@ base::Result<> RangeCursor::next(const RangeReader& reader, std::size_t max_rows
       return base::Error(Errc::kRowMissing, std::to_string(left_) + " keys of revision " + std::to_string(answer_.revision) + " in the index");
     RangeRow& out = rows.emplace_back(RangeRow{state, {}});
     if (!options_.keys_only) {
-      ETCDPP_ASSIGN(out.key_value, reader.row(state.modified));
+      ETCDPP_ASSIGN(out.key_value, reader.row(state.modified, state.row_bytes));
     }
     bytes += options_.keys_only ? static_cast<std::size_t>(keys_only_framed_size(state)) : framed_size(state.row_bytes);
     --left_;

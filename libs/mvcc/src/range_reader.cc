@@ -25,10 +25,10 @@ base::Result<std::int64_t> RangeReader::resolve(std::int64_t requested) const {
   return requested;
 }
 
-base::Result<base::BytesView> RangeReader::row(Revision revision) const {
+base::Result<base::BytesView> RangeReader::row(Revision revision, std::size_t expected_size) const {
   const RowKeyBytes key(revision, false);
   if (auto buffered = view_->buffers.find(key)) return *buffered;
-  ETCDPP_ASSIGN(const auto stored, transaction_.get_row(key));
+  ETCDPP_ASSIGN(const auto stored, transaction_.get_row(key, expected_size));
   if (!stored) [[unlikely]]
     return base::Error(Errc::kRowMissing,
                        view_->buffers.database->path() + ": revision " + std::to_string(revision.main) + "." + std::to_string(revision.sub));
@@ -38,7 +38,7 @@ base::Result<base::BytesView> RangeReader::row(Revision revision) const {
 base::Result<std::optional<base::BytesView>> RangeReader::get(base::BytesView key, std::int64_t at) const {
   const auto state = view_->index.get(key, at);
   if (!state) return std::optional<base::BytesView>();
-  ETCDPP_ASSIGN(const auto bytes, row(state->modified));
+  ETCDPP_ASSIGN(const auto bytes, row(state->modified, state->row_bytes));
   return std::optional<base::BytesView>(bytes);
 }
 
@@ -50,7 +50,7 @@ base::Result<RangeAnswer> RangeReader::range(const KeyRange& range, const RangeO
   const auto add = [&](const KeyState& state) -> base::Result<> {
     RangeRow& out = rows.emplace_back(RangeRow{state, {}});
     if (!options.keys_only) {
-      ETCDPP_ASSIGN(out.key_value, row(state.modified));
+      ETCDPP_ASSIGN(out.key_value, row(state.modified, state.row_bytes));
     }
     return {};
   };

@@ -60,8 +60,8 @@ class ReadTransaction {
   ReadTransaction& operator=(ReadTransaction&& other) noexcept;
   ~ReadTransaction();
 
-  /// The value of a row of bucket `key`, straight from the map.
-  base::Result<std::optional<base::BytesView>> get_row(base::BytesView row_key) const;
+  /// The value of a row of bucket `key`, straight from the map. Who knows how long it is says so: it is found sooner.
+  base::Result<std::optional<base::BytesView>> get_row(base::BytesView row_key, std::size_t expected_size = 0) const;
   /// A row of any bucket.
   base::Result<std::optional<base::BytesView>> get(Bucket bucket, base::BytesView key) const;
 

@@ -62,8 +62,8 @@ class RangeReader {
 
   /// Encoded KeyValue of one key at `at`, none if it did not exist then.
   base::Result<std::optional<base::BytesView>> get(base::BytesView key, std::int64_t at) const;
-  /// The bytes of a row that the index knows.
-  base::Result<base::BytesView> row(Revision revision) const;
+  /// The bytes of a row that the index knows, with their length if that is at hand.
+  base::Result<base::BytesView> row(Revision revision, std::size_t expected_size = 0) const;
   /// The snapshot, for walks over rows instead of keys.
   const backend::ReadTransaction& transaction() const { return transaction_; }
 

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <lmdb.h>
+
+#include <cstdint>
+#include <string_view>
+
+#include <etcdpp/base/result.h>
+
+#include "page_view.h"
+#include "tree_root.h"
+
+namespace etcdpp::backend {
+
+class Environment;
+
+/// kCorrupt with file and page.
+base::Error damaged_page(const Environment& environment, std::uint64_t number, const char* what);
+
+/// A branch or leaf in the map, its bounds checked and no more.
+base::Result<PageView> mapped_page(const Environment& environment, std::uint64_t number);
+
+/// What the record of a tree says.
+base::Result<TreeRoot> mapped_root(const Environment& environment, const char* record);
+/// The same of one of the named trees; the page where its record stands is checked.
+base::Result<TreeRoot> mapped_root(const Environment& environment, MDB_txn* transaction, std::string_view tree);
+
+}  // namespace etcdpp::backend
