@@ -248,7 +248,7 @@ def directories():
         return path
 
     future = copy("future")
-    check("the format version was found in the file", own_row(database_of(future), "format_version", 2) > 0)
+    check("the format version was found in the file", own_row(database_of(future), "format_version", 99) > 0)
     refused("future format", future, ["newer version", "data.lmdb"])
     other = copy("other-member")
     check("the member id was found in the file", own_row(database_of(other), "member_id", 0xBAD) > 0)

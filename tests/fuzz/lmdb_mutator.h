@@ -108,10 +108,11 @@ inline std::size_t mutate_lmdb(std::uint8_t* data, std::size_t size, std::size_t
         if (value_size < backend::kTrailerSize) break;
         put(random.one_in(4) ? node + 8 + random.below(key_size + 1) : value + random.below(value_size - backend::kTrailerSize + 1), random.next(), 1);
         if (random.one_in(8)) break;
-        // Rows of `key` have 17 or 18 bytes there; the others begin with their bucket, and those of `own` with a letter.
+        // Rows of `key` have 17 or 18 bytes there, their parts 5 more; the others begin with their bucket, and those of `own` with a letter.
         const base::BytesView key(bytes + node + 8, key_size), plain(bytes + value, value_size - backend::kTrailerSize);
-        if (key_size == 17 || key_size == 18) {
-          backend::put_trailer(bytes + value + plain.size(), static_cast<std::uint8_t>(backend::Bucket::kKey), key, plain, backend::RowFormat::kPlain);
+        if ((key_size >= 17 && key_size <= 18) || (key_size >= 22 && key_size <= 23)) {
+          const auto format = static_cast<backend::RowFormat>(bytes[value + plain.size()]);
+          backend::put_trailer(bytes + value + plain.size(), static_cast<std::uint8_t>(backend::Bucket::kKey), key, plain, format);
         } else if (key_size > 0 && static_cast<std::uint8_t>(key[0]) <= 10) {
           backend::put_trailer(bytes + value + plain.size(), static_cast<std::uint8_t>(key[0]), key.substr(1), plain, backend::RowFormat::kPlain);
         } else {

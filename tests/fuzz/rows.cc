@@ -10,7 +10,7 @@
 #include <etcdpp/mvcc/key_value.h>
 #include <etcdpp/mvcc/revision.h>
 
-#include <row_format.h>
+#include <row_parts.h>
 
 using namespace etcdpp;
 
@@ -37,6 +37,24 @@ void decode_key_space(std::string_view key, std::string_view value) {
           again->mod_revision == kv->mod_revision && again->version == kv->version && again->lease == kv->lease);
 }
 
+// What is stored under `key`, and behind it what may be parts of it: whatever they hold, a row is no larger than they are.
+void join_row(std::string_view key, std::string_view stored) {
+  backend::RowJoin join;
+  auto taken = join.take(key, stored);
+  std::size_t bytes = stored.size();
+  for (std::uint32_t number = 1; taken == backend::RowJoin::Taken::kMore && number < 4; ++number) {
+    const base::Bytes under = backend::part_key(key, number);
+    require(backend::row_of_part(under) == key);
+    base::Bytes part(stored.substr(0, stored.size() - backend::kTrailerSize));
+    part.resize(stored.size());
+    backend::put_trailer(part.data() + part.size() - backend::kTrailerSize, static_cast<std::uint8_t>(backend::Bucket::kKey), under,
+                         base::BytesView(part).substr(0, part.size() - backend::kTrailerSize), backend::RowFormat::kPart);
+    taken = join.take(under, part);
+    bytes += part.size();
+  }
+  if (taken == backend::RowJoin::Taken::kRow) require(join.key() == key && join.value().size() <= bytes);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -59,10 +77,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   base::Bytes stored(value);
   stored.resize(value.size() + backend::kTrailerSize);
-  for (const auto format : {backend::RowFormat::kPlain, backend::RowFormat::kLongKey}) {
+  for (const auto format : {backend::RowFormat::kPlain, backend::RowFormat::kLongKey, backend::RowFormat::kHead, backend::RowFormat::kPart}) {
     backend::put_trailer(stored.data() + value.size(), static_cast<std::uint8_t>(bucket), key, value, format);
     const auto back = backend::verified(static_cast<std::uint8_t>(bucket), key, stored, format);
     require(back && *back == value);
+    join_row(key, stored);
     if (!key.empty()) {
       base::Bytes tree_key(key);
       tree_key[0] = static_cast<char>(static_cast<std::uint8_t>(bucket) | (format == backend::RowFormat::kLongKey ? 0x80 : 0));

@@ -250,7 +250,7 @@ TEST_CASE("backend: refusals at open name their reason") {
       REQUIRE(transaction->commit().has_value());
     }
     CHECK(refusal(options, &message) == Errc::kNewerFormat);
-    CHECK(message.find("has format 2, this version knows 1") != std::string::npos);
+    CHECK(message.find("has format 3, this version knows 2") != std::string::npos);
   }
   SUBCASE("etcd's database") {
     std::filesystem::create_directories(directory.path() + "/member/snap");

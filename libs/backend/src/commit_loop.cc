@@ -7,6 +7,7 @@
 #include "defragmentation.h"
 #include "deletion_slice.h"
 #include "preallocation.h"
+#include "row_parts.h"
 #include "write_transaction.h"
 
 namespace etcdpp::backend {
@@ -29,8 +30,10 @@ base::Bytes be64(std::uint64_t number) {
 
 // The buffer's rows and operations, then the entry that it ends with.
 base::Result<> write_buffer(WriteTransaction& transaction, const WriteBuffer& buffer) {
-  for (std::size_t i = 0; i < buffer.rows(); ++i)
-    ETCDPP_TRY(transaction.append_row(buffer.row(i).key, buffer.stored_value(i)));
+  for (std::size_t i = 0; i < buffer.rows(); ++i) {
+    const Row row = buffer.row(i);
+    ETCDPP_TRY(transaction.append_row(row.key, row.value, WriteTransaction::Trailer::kBehind));
+  }
   for (const auto& [small, value] : buffer.small_operations()) {
     if (value) {
       ETCDPP_TRY(transaction.put(small.bucket, small.key, *value));
@@ -110,8 +113,7 @@ base::Result<bool> CommitLoop::commit_step() {
 base::Result<Commit> CommitLoop::write(const WriteBuffer* buffer, bool with_deletions) {
   const base::Instant begun = clock_.now();
   const std::shared_ptr<const Database> database = backend_.database();
-  // Rows above half a page stand on pages of their own, so up to twice their bytes are written.
-  const std::uint64_t growth = buffer ? 2 * buffer->bytes() + kTransactionSlack + kDeletionSlack : kDeletionSlack;
+  const std::uint64_t growth = buffer ? most_written(buffer->bytes()) + kTransactionSlack + kDeletionSlack : kDeletionSlack;
   ETCDPP_TRY(reserve(database->environment(), growth));
   ETCDPP_ASSIGN(WriteTransaction transaction, WriteTransaction::begin(database->environment()));
 
@@ -150,12 +152,16 @@ base::Result<Commit> CommitLoop::write(const WriteBuffer* buffer, bool with_dele
 }
 
 base::Result<> CommitLoop::reserve(const Environment& environment, std::uint64_t growth) {
-  auto reserved = backend_.preallocation_->reserve(environment.allocated_bytes() + growth);
-  if (reserved || reserved.error().code != Errc::kNoSpace) return reserved;
-  // The disk is full, but the file may have room inside.
+  Preallocation& blocks = *backend_.preallocation_;
+  const std::uint64_t wanted = environment.allocated_bytes() + growth;
+  if (blocks.covers(wanted)) return {};
+  // What compaction has left inside the file is written first. Not all of it can be: the newest part, and what readers
+  // still see, LMDB leaves alone.
   ETCDPP_ASSIGN(const std::uint64_t inside, environment.free_bytes());
-  if (inside >= growth) return {};
-  return reserved;
+  if (inside >= 2 * growth) return {};
+  auto reserved = blocks.reserve(wanted);
+  if (reserved || reserved.error().code != Errc::kNoSpace || inside < growth) return reserved;
+  return {};
 }
 
 void CommitLoop::end_copy(base::Error why) {

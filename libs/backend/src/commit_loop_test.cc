@@ -128,7 +128,7 @@ TEST_CASE("commit loop: a full map keeps the buffer, is told once, and deletions
 
   std::uint64_t main = 0;
   while (space.empty()) {
-    append(*backend, main + 1, main + 100, 3000);
+    append(*backend, main + 1, main + 100, 4000);
     main += 100;
     backend->freeze();
     REQUIRE(backend->commit_loop().step().value());

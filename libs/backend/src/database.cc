@@ -6,7 +6,7 @@
 
 #include "environment.h"
 #include "path_check.h"
-#include "row_format.h"
+#include "row_parts.h"
 #include "row_search.h"
 
 namespace etcdpp::backend {
@@ -19,6 +19,10 @@ constexpr std::uint8_t kKeyByte = static_cast<std::uint8_t>(Bucket::kKey);
 base::Error bad_row(const Environment& environment, std::string_view tree, base::BytesView key, const void* where) {
   return base::Error(Errc::kCorrupt,
                      environment.path() + environment.place(where) + ": checksum of row " + base::hex(key) + " in tree " + std::string(tree));
+}
+
+base::Error lost_parts(const Environment& environment, base::BytesView key) {
+  return base::Error(Errc::kCorrupt, environment.path() + ": row " + base::hex(key) + " in tree key has lost its last parts");
 }
 
 }  // namespace
@@ -35,11 +39,12 @@ base::Result<ReadTransaction> Database::begin_read() const {
 }
 
 ReadTransaction::ReadTransaction(ReadTransaction&& other) noexcept
-    : environment_(other.environment_), reader_(std::exchange(other.reader_, nullptr)) {}
+    : environment_(other.environment_), reader_(std::exchange(other.reader_, nullptr)), joined_(std::move(other.joined_)) {}
 
 ReadTransaction& ReadTransaction::operator=(ReadTransaction&& other) noexcept {
   std::swap(environment_, other.environment_);
   std::swap(reader_, other.reader_);
+  std::swap(joined_, other.joined_);
   return *this;
 }
 
@@ -51,9 +56,25 @@ base::Result<std::optional<base::BytesView>> ReadTransaction::get_row(base::Byte
   const EngineCall call(environment_->path());
   ETCDPP_ASSIGN(const auto stored, find_row(*environment_, *reader_, row_key, expected_size ? expected_size + kTrailerSize : 0));
   if (!stored) return std::optional<base::BytesView>();
+  if (format_of(*stored) == RowFormat::kHead) [[unlikely]] return join(row_key, *stored);
   auto value = verified(kKeyByte, row_key, *stored, RowFormat::kPlain);
   if (!value) return bad_row(*environment_, "key", row_key, stored->data());
   return value;
+}
+
+base::Result<std::optional<base::BytesView>> ReadTransaction::join(base::BytesView row_key, base::BytesView head) const {
+  RowJoin join;
+  auto taken = join.take(row_key, head);
+  const char* at = head.data();
+  for (std::uint32_t number = 1; taken == RowJoin::Taken::kMore; ++number) {
+    const base::Bytes key = part_key(row_key, number);
+    ETCDPP_ASSIGN(const auto part, find_row(*environment_, *reader_, key));
+    if (!part) return lost_parts(*environment_, row_key);
+    at = part->data();
+    taken = join.take(key, *part);
+  }
+  if (taken == RowJoin::Taken::kWrong) return bad_row(*environment_, "key", row_key, at);
+  return std::optional(base::BytesView(joined_.emplace_back(join.take_value())));
 }
 
 base::Result<std::optional<base::BytesView>> ReadTransaction::get(Bucket bucket, base::BytesView key) const {
@@ -132,7 +153,8 @@ base::Result<std::uint64_t> ReadTransaction::consistent_index() const {
   return base::get_be64(value->data());
 }
 
-RowCursor::RowCursor(const ReadTransaction& transaction, Check check) : transaction_(transaction), check_(check) {}
+RowCursor::RowCursor(const ReadTransaction& transaction, Check check)
+    : transaction_(transaction), check_(check), join_(std::make_unique<RowJoin>()) {}
 
 RowCursor::~RowCursor() {
   if (cursor_) mdb_cursor_close(static_cast<MDB_cursor*>(cursor_));
@@ -149,12 +171,43 @@ base::Result<bool> RowCursor::seek(base::BytesView first) {
   }
   ETCDPP_TRY(path_->to(first));
   checked_leaf_ = 0;
-  return move(first.empty() ? MDB_FIRST : MDB_SET_RANGE, first);
+  ETCDPP_ASSIGN(bool there, to_item(first.empty() ? MDB_FIRST : MDB_SET_RANGE, first));
+  // `first` may lie within a row in parts; it is passed over.
+  const auto within = [&] {
+    const base::BytesView row = row_of_part(item_.key);
+    return is_part(item_.value) && first.size() > row.size() && first.starts_with(row);
+  };
+  while (there && within()) {
+    ETCDPP_ASSIGN(there, to_item(MDB_NEXT, {}));
+  }
+  return join_row(there);
 }
 
-base::Result<bool> RowCursor::next() { return move(MDB_NEXT, {}); }
+base::Result<bool> RowCursor::next() {
+  ETCDPP_ASSIGN(const bool there, to_item(MDB_NEXT, {}));
+  return join_row(there);
+}
 
-base::Result<bool> RowCursor::move(int operation, base::BytesView first) {
+base::Result<bool> RowCursor::join_row(bool there) {
+  const Environment& environment = *transaction_.environment_;
+  for (;;) {
+    if (!there) {
+      if (!join_->open()) return false;
+      join_->give_up();
+      return lost_parts(environment, join_->key());
+    }
+    switch (join_->take(item_.key, item_.value, check_ == Check::kRows)) {
+      case RowJoin::Taken::kRow:
+        row_ = {join_->key(), join_->value()};
+        return true;
+      case RowJoin::Taken::kWrong: return bad_row(environment, "key", item_.key, item_.value.data());
+      case RowJoin::Taken::kMore: break;
+    }
+    ETCDPP_ASSIGN(there, to_item(MDB_NEXT, {}));
+  }
+}
+
+base::Result<bool> RowCursor::to_item(int operation, base::BytesView first) {
   const Environment& environment = *transaction_.environment_;
   const EngineCall call(environment.path());
   MDB_val key = as_val(first);
@@ -175,15 +228,9 @@ base::Result<bool> RowCursor::move(int operation, base::BytesView first) {
     if (!same_leaf && path_->from() != below) return passed_over();
     checked_leaf_ = environment.map().page_of(key.mv_data);
   }
-  if (operation == MDB_NEXT && as_view(key) <= row_.key)
+  if (operation == MDB_NEXT && as_view(key) <= item_.key)
     return base::Error(Errc::kCorrupt, environment.path() + environment.place(key.mv_data) + ": row " + base::hex(as_view(key)) + " is not above the row before it");
-  if (check_ == Check::kPlaces && stored.mv_size >= kTrailerSize) {
-    row_ = {as_view(key), as_view(stored).substr(0, stored.mv_size - kTrailerSize)};
-    return true;
-  }
-  const auto value = verified(kKeyByte, as_view(key), as_view(stored), RowFormat::kPlain);
-  if (!value) return bad_row(environment, "key", as_view(key), stored.mv_data);
-  row_ = {as_view(key), *value};
+  item_ = {as_view(key), as_view(stored)};
   return true;
 }
 

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "database_paths.h"
-#include "row_format.h"
+#include "row_parts.h"
 
 namespace etcdpp::backend {
 
@@ -39,10 +39,25 @@ base::Result<DatabaseFile::Identity> DatabaseFile::identity() {
 }
 
 base::Result<> DatabaseFile::scan_rows(base::BytesView first, const Visitor& visit) {
-  return pages_->scan("key", first, [&](base::BytesView key, base::BytesView stored) -> base::Result<> {
-    const auto value = verified(static_cast<std::uint8_t>(Bucket::kKey), key, stored, RowFormat::kPlain);
-    return visit({key, value ? *value : without_trailer(stored), value.has_value()});
-  });
+  RowJoin join;
+  ETCDPP_TRY(pages_->scan(
+      "key", first,
+      [&](base::BytesView key, base::BytesView stored) -> base::Result<> {
+        auto taken = join.take(key, stored);
+        // The row that was under way is broken off; what was taken may be whole by itself.
+        if (taken == RowJoin::Taken::kWrong && join.key().data() != key.data()) {
+          ETCDPP_TRY(visit({join.key(), join.value(), false}));
+          taken = join.take(key, stored);
+        }
+        if (taken == RowJoin::Taken::kMore) return {};
+        return visit({join.key(), join.value(), taken == RowJoin::Taken::kRow});
+      },
+      [](base::BytesView, base::BytesView stored) { return is_part(stored); }));
+  if (join.open()) {
+    join.give_up();
+    return visit({join.key(), join.value(), false});
+  }
+  return {};
 }
 
 base::Result<> DatabaseFile::scan_bucket(Bucket bucket, const Visitor& visit) {

@@ -4,7 +4,7 @@
 
 #include <etcdpp/base/failpoint.h>
 
-#include "row_format.h"
+#include "row_parts.h"
 #include "unfinished_database.h"
 
 namespace etcdpp::backend {
@@ -38,8 +38,7 @@ void Defragmentation::deleted(const std::vector<DeletionSlice::Marked>& rows) {
 
 base::Result<bool> Defragmentation::step(const Database& from, std::size_t slice_bytes) {
   const std::size_t budget = slice_bytes + std::exchange(grown_, 0);
-  // Rows above half a page stand on pages of their own.
-  ETCDPP_TRY(preallocation_->reserve(environment_->allocated_bytes() + 2 * budget + kSliceSlack));
+  ETCDPP_TRY(preallocation_->reserve(environment_->allocated_bytes() + most_written(budget) + kSliceSlack));
   ETCDPP_ASSIGN(const ReadTransaction source, from.begin_read());
   ETCDPP_ASSIGN(WriteTransaction out, WriteTransaction::begin(*environment_));
   for (const auto& row : deleted_) ETCDPP_TRY(out.erase_row(row.key, row.value_size));
@@ -67,11 +66,10 @@ base::Result<bool> Defragmentation::copy_rows(const ReadTransaction& source, Wri
   std::size_t bytes = 0;
   auto there = cursor.seek(first);
   for (; there && *there && bytes < budget; there = cursor.next()) {
-    // Verified by the cursor; it goes over as it stands, trailer included.
-    const base::BytesView stored(cursor.value().data(), cursor.value().size() + kTrailerSize);
-    ETCDPP_TRY(out.append_row(cursor.key(), stored));
+    // Verified by the cursor; a row in one piece goes over as it stands, trailer included.
+    ETCDPP_TRY(out.append_row(cursor.key(), cursor.value(), WriteTransaction::Trailer::kBehind));
     ++rows_;
-    bytes += cursor.key().size() + stored.size();
+    bytes += cursor.key().size() + cursor.value().size() + kTrailerSize;
     last_row_.assign(cursor.key());
   }
   ETCDPP_ASSIGN(const bool more, std::move(there));

@@ -50,6 +50,7 @@ class DeletionSlice final : public DeletionBatch {
   RowCursor cursor_;
   const base::Clock& clock_;
   std::size_t rows_left_;
+  mutable unsigned asked_ = 0;
   base::Instant until_;
   std::vector<Marked> marked_;
   std::vector<Put> puts_;

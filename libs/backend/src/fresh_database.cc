@@ -3,7 +3,7 @@
 #include <etcdpp/base/assert.h>
 
 #include "open_database.h"
-#include "row_format.h"
+#include "row_parts.h"
 #include "unfinished_database.h"
 
 namespace etcdpp::backend {
@@ -61,13 +61,9 @@ base::Result<> FreshDatabase::add(Bucket bucket, base::BytesView key, base::Byte
     ETCDPP_TRY(begin());
   }
   slice_ += size;
-  // Rows above half a page stand on pages of their own.
-  ETCDPP_TRY(preallocation_->reserve(slice_begin_ + 2 * slice_ + kSliceSlack));
+  ETCDPP_TRY(preallocation_->reserve(slice_begin_ + most_written(slice_) + kSliceSlack));
   if (bucket != Bucket::kKey) return transaction_->put(bucket, key, value);
-  stored_.resize(value.size() + kTrailerSize);
-  value.copy(stored_.data(), value.size());
-  put_trailer(stored_.data() + value.size(), static_cast<std::uint8_t>(Bucket::kKey), key, value, RowFormat::kPlain);
-  return transaction_->append_row(key, stored_);
+  return transaction_->append_row(key, value, WriteTransaction::Trailer::kToBeMade);
 }
 
 base::Result<> FreshDatabase::finish() {

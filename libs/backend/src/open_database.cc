@@ -93,6 +93,12 @@ base::Result<OpenedDatabase> open_database(const Options& options) {
     ETCDPP_ASSIGN(const std::uint64_t member_id, transaction.get_own(own_key::kMemberId));
     ETCDPP_TRY(check_identity(options, paths.database, cluster_id, member_id));
     out.live_bytes = transaction.live_bytes();
+    // From now on there may be rows in it that the older format does not have.
+    if (out.state.format_version < kFormatVersion) {
+      ETCDPP_TRY(transaction.put_own(own_key::kFormatVersion, kFormatVersion));
+      ETCDPP_TRY(transaction.commit());
+      out.state.format_version = kFormatVersion;
+    }
   }
   ETCDPP_TRY(environment->find_map());
   out.preallocation = std::make_unique<Preallocation>(std::move(file), environment->map_size());

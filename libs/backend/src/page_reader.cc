@@ -370,7 +370,7 @@ base::Result<std::optional<PageReader::Tree>> PageReader::find_tree(std::string_
   return std::optional(parse_tree(record.data()));
 }
 
-base::Result<> PageReader::scan(std::string_view tree_name, base::BytesView first, const Visitor& visit) {
+base::Result<> PageReader::scan(std::string_view tree_name, base::BytesView first, const Visitor& visit, const Continues& continues) {
   base::Bytes from(first);
   std::vector<std::pair<base::Bytes, base::Bytes>> rows;
   int tries = 0;
@@ -383,8 +383,9 @@ base::Result<> PageReader::scan(std::string_view tree_name, base::BytesView firs
       base::Bytes room;
       std::size_t bytes = 0;
       auto there = cursor.seek(from);
-      for (; there && *there && rows.size() < kChunkRows && bytes < kChunkBytes; there = cursor.next()) {
+      for (; there && *there; there = cursor.next()) {
         ETCDPP_ASSIGN(const base::BytesView stored, cursor.value(room));
+        if ((rows.size() >= kChunkRows || bytes >= kChunkBytes) && !(continues && continues(cursor.key(), stored))) break;
         rows.emplace_back(cursor.key(), stored);
         bytes += cursor.key().size() + stored.size();
       }

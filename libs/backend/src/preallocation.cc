@@ -7,13 +7,18 @@
 namespace etcdpp::backend {
 
 namespace {
-constexpr std::uint64_t kSmallStep = 4u << 20;
-constexpr std::uint64_t kLargeStep = 64u << 20;
+
+constexpr std::uint64_t kSmallestStep = 4u << 20;
+constexpr std::uint64_t kLargestStep = 64u << 20;
+
+// A thirty-second of the file: what is allocated ahead shall not be what a small database takes most of its disk for.
+std::uint64_t step_at(std::uint64_t bytes) { return std::clamp(bytes / 32 / kSmallestStep * kSmallestStep, kSmallestStep, kLargestStep); }
+
 }  // namespace
 
 base::Result<> Preallocation::reserve(std::uint64_t bytes) {
-  if (bytes <= reserved_) return {};
-  const std::uint64_t step = bytes < kLargeStep ? kSmallStep : kLargeStep;
+  if (covers(bytes)) return {};
+  const std::uint64_t step = step_at(bytes);
   const std::uint64_t wanted = std::min((bytes + step - 1) / step * step, map_size_);
   if (wanted <= reserved_) return {};
   if (auto allocated = file_->allocate(wanted); !allocated) {

@@ -16,6 +16,8 @@ class Preallocation {
   /// Blocks for the first `bytes` of the file exist when it returns, in steps that grow with the file. Beyond the map
   /// it does nothing: LMDB says that itself. kNoSpace when the disk is full.
   base::Result<> reserve(std::uint64_t bytes);
+  /// It has done so already.
+  bool covers(std::uint64_t bytes) const { return bytes <= reserved_; }
   /// Length and blocks are durable.
   base::Result<> sync() { return file_->sync_all(); }
 

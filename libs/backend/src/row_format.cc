@@ -21,12 +21,6 @@ std::uint32_t row_crc(std::uint8_t bucket, base::BytesView key, base::BytesView 
   return base::crc32c(crc, {&format_byte, 1});
 }
 
-std::uint32_t get_be32(const char* in) {
-  std::uint32_t v;
-  std::memcpy(&v, in, 4);
-  return __builtin_bswap32(v);
-}
-
 base::Bytes digest_key(Bucket bucket, base::BytesView key) {
   base::Bytes out(1 + SHA256_DIGEST_LENGTH, '\0');
   out[0] = static_cast<char>(static_cast<std::uint8_t>(bucket) | kLongKeyFlag);
@@ -41,6 +35,11 @@ bool is_small_bucket(std::uint8_t byte) {
 
 }  // namespace
 
+std::optional<RowFormat> format_of(base::BytesView stored) {
+  if (stored.size() < kTrailerSize) return std::nullopt;
+  return static_cast<RowFormat>(stored[stored.size() - kTrailerSize]);
+}
+
 void put_trailer(char* out, std::uint8_t bucket, base::BytesView key, base::BytesView value, RowFormat format) {
   *out = static_cast<char>(format);
   const std::uint32_t crc = row_crc(bucket, key, value, format);
@@ -48,12 +47,10 @@ void put_trailer(char* out, std::uint8_t bucket, base::BytesView key, base::Byte
 }
 
 std::optional<base::BytesView> verified(std::uint8_t bucket, base::BytesView key, base::BytesView stored, RowFormat format) {
-  if (stored.size() < kTrailerSize) return std::nullopt;
+  if (format_of(stored) != format) return std::nullopt;
   const base::BytesView value = stored.substr(0, stored.size() - kTrailerSize);
-  const char* trailer = value.data() + value.size();
-  if (static_cast<RowFormat>(*trailer) != format) return std::nullopt;
   std::uint32_t crc;
-  std::memcpy(&crc, trailer + 1, 4);
+  std::memcpy(&crc, value.data() + value.size() + 1, 4);
   if (crc != row_crc(bucket, key, value, format)) return std::nullopt;
   return value;
 }
@@ -71,8 +68,8 @@ SmallRow encode_small_row(Bucket bucket, base::BytesView key, base::BytesView va
   const bool is_long = key.size() > kLongestPlainKey;
   SmallRow row{small_tree_key(bucket, key), {}};
   if (is_long) {
-    const std::uint32_t size = __builtin_bswap32(static_cast<std::uint32_t>(key.size()));
-    row.stored.append(reinterpret_cast<const char*>(&size), 4);
+    row.stored.resize(4);
+    put_be32(row.stored.data(), static_cast<std::uint32_t>(key.size()));
     row.stored += key;
   }
   row.stored += value;
@@ -104,7 +101,10 @@ std::optional<DecodedSmallRow> decode_small_row(base::BytesView tree_key, base::
 }
 
 bool row_is_whole(std::string_view tree, base::BytesView key, base::BytesView stored) {
-  if (tree == "key") return verified(static_cast<std::uint8_t>(Bucket::kKey), key, stored, RowFormat::kPlain).has_value();
+  if (tree == "key") {
+    const auto format = format_of(stored);
+    return format && format != RowFormat::kLongKey && verified(static_cast<std::uint8_t>(Bucket::kKey), key, stored, *format);
+  }
   if (tree == "small") return decode_small_row(key, stored).has_value();
   return decode_own_row(key, stored).has_value();
 }

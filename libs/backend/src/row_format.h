@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string_view>
 
@@ -15,7 +16,8 @@ namespace etcdpp::backend {
 // Rows of the small buckets share one tree, under bucket byte ‖ key; a key over kLongestPlainKey bytes stands under
 // (bucket byte | 0x80) ‖ SHA-256(key), and its value begins with the key's size (4 bytes, big-endian) and the key.
 
-enum class RowFormat : std::uint8_t { kPlain = 1, kLongKey = 2 };
+/// kHead and kPart: a row of the tree `key` in parts (row_parts.h).
+enum class RowFormat : std::uint8_t { kPlain = 1, kLongKey = 2, kHead = 3, kPart = 4 };
 
 inline constexpr std::size_t kTrailerSize = 5;
 inline constexpr std::size_t kLongestPlainKey = 480;
@@ -25,6 +27,19 @@ inline constexpr std::uint64_t kRowOverhead = 16;
 inline constexpr std::uint8_t kOwnTree = 0;
 
 inline std::uint64_t live_size(std::size_t key_size, std::size_t value_size) { return key_size + value_size + kRowOverhead; }
+
+inline std::uint32_t get_be32(const char* in) {
+  std::uint32_t v;
+  std::memcpy(&v, in, 4);
+  return __builtin_bswap32(v);
+}
+inline void put_be32(char* out, std::uint32_t v) {
+  v = __builtin_bswap32(v);
+  std::memcpy(out, &v, 4);
+}
+
+/// What the trailer says, its checksum not looked at; none where there is no room for one.
+std::optional<RowFormat> format_of(base::BytesView stored);
 
 /// Writes the trailer of a row behind its value.
 void put_trailer(char* out, std::uint8_t bucket, base::BytesView key, base::BytesView value, RowFormat format);

@@ -4,13 +4,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <utility>
 
 #include <etcdpp/base/key_range.h>
 
 #include "page_view.h"
-#include "row_format.h"
+#include "row_parts.h"
 
 namespace etcdpp::backend {
 
@@ -151,6 +152,11 @@ class Salvage {
  private:
   using Range = base::KeyRange;
   using Visit = std::function<base::Result<>(const Page& page, std::size_t i)>;
+  struct Place {
+    std::uint64_t page;
+    std::size_t node;
+  };
+  using Pieces = std::map<std::uint32_t, Place>;  // by number; 0: the head
 
   void lose(const std::string& tree, Range range, std::uint64_t page, std::size_t offset, std::string what) {
     if (++report_.loss_count > SalvageReport::kMostLosses + 1) return;
@@ -191,10 +197,6 @@ class Salvage {
     base::Bytes last;
     const Visit row = [&](const Page& page, std::size_t i) -> base::Result<> {
       ++entries_;
-      const auto lose_row = [&](const char* what) {
-        ++rows_lost_;
-        lose(tree, {base::Bytes(page.key(i)), base::Bytes(page.key(i)) + '\0'}, page.number(), page.node(i), what);
-      };
       if (!last.empty() && page.key(i) <= last) {
         lose(tree, {last, std::nullopt}, page.number(), page.node(i), "has keys out of order");
         return {};
@@ -202,32 +204,88 @@ class Salvage {
       last = page.key(i);
       ETCDPP_ASSIGN(const auto stored, value(page, i));
       if (!stored) {
-        lose_row("has a row whose overflow pages are damaged");
+        lose_row(tree, page.key(i), page, i, "has a row whose overflow pages are damaged");
         return {};
       }
       if (tree == "own") return {};
-      if (const auto found = decode(tree, page, i, *stored)) {
+      if (tree == "key") return take_item(page, i, *stored);
+      if (const auto found = decode_small(page, i, *stored, true)) {
         ++report_.rows_in_tree;
         return visit_(*found);
       }
-      lose_row("has a row whose checksum is wrong");
+      lose_row(tree, page.key(i), page, i, "has a row whose checksum is wrong");
       return {};
     };
     ETCDPP_TRY(descend(root, tree, {}, 0, row));
+    if (join_.open()) {
+      join_.give_up();
+      lose_joined();
+    }
     // The newest commit may be the one that is lost; its rows of bucket `key` stand behind all others.
     if (broken_meta_) lose(tree, {last + '\0', std::nullopt}, *broken_meta_, 0, kBrokenMeta);
     return {};
   }
 
-  // `tree` empty: whichever the checksum says.
-  std::optional<SalvagedRow> decode(const std::string& tree, const Page& page, std::size_t i, base::BytesView stored) {
-    const bool in_tree = !tree.empty();
-    if (tree != "small")
-      if (const auto plain = verified(static_cast<std::uint8_t>(Bucket::kKey), page.key(i), stored, RowFormat::kPlain))
-        return SalvagedRow{Bucket::kKey, page.key(i), *plain, page.number(), in_tree};
-    if (tree != "key")
-      if (const auto small = decode_small_row(page.key(i), stored)) return SalvagedRow{small->bucket, small->key, small->value, page.number(), in_tree};
-    return std::nullopt;
+  void lose_row(const std::string& tree, base::BytesView key, const Page& page, std::size_t i, const char* what) {
+    ++rows_lost_;
+    lose(tree, {base::Bytes(key), base::Bytes(key) + '\0'}, page.number(), page.node(i), what);
+  }
+
+  // The row that was under way has not all of its parts; those that it has may be of use to what lies outside.
+  void lose_joined() {
+    const Place at = under_way_.front();
+    ++rows_lost_;
+    lose("key", {base::Bytes(join_.key()), base::Bytes(join_.key()) + '\0'}, at.page, 0, "has a row that lacks parts of it");
+    Pieces& pieces = pieces_[base::Bytes(join_.key())];
+    for (std::uint32_t number = 0; number < under_way_.size(); ++number) pieces.emplace(number, under_way_[number]);
+    under_way_.clear();
+  }
+
+  base::Result<> take_item(const Page& page, std::size_t i, base::BytesView stored) {
+    const base::BytesView key = page.key(i);
+    auto taken = join_.take(key, stored);
+    if (taken == RowJoin::Taken::kWrong && !under_way_.empty()) {
+      lose_joined();
+      taken = join_.take(key, stored);
+    }
+    if (taken == RowJoin::Taken::kWrong) {
+      const auto piece = piece_of(key, stored);
+      if (piece) pieces_[piece->row].emplace(piece->number, Place{page.number(), i});
+      lose_row("key", piece ? base::BytesView(piece->row) : key, page, i, piece ? "has a part of a row that lacks its head" : "has a row whose checksum is wrong");
+      return {};
+    }
+    if (taken == RowJoin::Taken::kMore) {
+      under_way_.push_back({page.number(), i});
+      return {};
+    }
+    const std::uint64_t at = under_way_.empty() ? page.number() : under_way_.front().page;
+    under_way_.clear();
+    ++report_.rows_in_tree;
+    return visit_({Bucket::kKey, join_.key(), join_.value(), at, true});
+  }
+
+  struct Piece {
+    base::Bytes row;
+    std::uint32_t number;  // 0: the head
+  };
+  static std::optional<Piece> piece_of(base::BytesView key, base::BytesView stored) {
+    const std::uint8_t bucket = static_cast<std::uint8_t>(Bucket::kKey);
+    if (verified(bucket, key, stored, RowFormat::kHead)) return Piece{base::Bytes(key), 0};
+    if (!verified(bucket, key, stored, RowFormat::kPart) || row_of_part(key).empty()) return std::nullopt;
+    return Piece{base::Bytes(row_of_part(key)), get_be32(key.data() + key.size() - 4)};
+  }
+
+  std::optional<SalvagedRow> decode_small(const Page& page, std::size_t i, base::BytesView stored, bool in_tree) {
+    const auto small = decode_small_row(page.key(i), stored);
+    if (!small) return std::nullopt;
+    return SalvagedRow{small->bucket, small->key, small->value, page.number(), in_tree};
+  }
+
+  // Of a leaf that no tree reaches: whichever the checksum says.
+  std::optional<SalvagedRow> decode_any(const Page& page, std::size_t i, base::BytesView stored) {
+    if (const auto plain = verified(static_cast<std::uint8_t>(Bucket::kKey), page.key(i), stored, RowFormat::kPlain))
+      return SalvagedRow{Bucket::kKey, page.key(i), *plain, page.number(), false};
+    return decode_small(page, i, stored, false);
   }
 
   base::Result<> descend(std::uint64_t number, const std::string& tree, const Range& range, std::size_t depth, const Visit& visit) {
@@ -301,11 +359,36 @@ class Salvage {
       for (std::size_t i = 0; i < page->count(); ++i) {
         if (page->check_node(i) || (page->node_flags(i) & kSubTree)) continue;
         ETCDPP_ASSIGN(const auto stored, value(*page, i));
-        const auto row = stored ? decode({}, *page, i, *stored) : std::nullopt;
+        if (!stored) continue;
+        if (auto piece = piece_of(page->key(i), *stored)) {
+          pieces_[std::move(piece->row)].emplace(piece->number, Place{number, i});
+          continue;
+        }
+        const auto row = decode_any(*page, i, *stored);
         if (!row) continue;
         ++report_.rows_outside;
         ETCDPP_TRY(visit_(*row));
       }
+    }
+    return outside_in_parts();
+  }
+
+  // A row never changes, so parts that different commits left behind fit together.
+  base::Result<> outside_in_parts() {
+    for (const auto& [row, pieces] : pieces_) {
+      RowJoin join;
+      auto taken = RowJoin::Taken::kMore;
+      for (auto piece = pieces.begin(); taken == RowJoin::Taken::kMore && piece != pieces.end(); ++piece) {
+        const char* why = nullptr;
+        ETCDPP_ASSIGN(const auto page, read(piece->second.page, why));
+        if (!page) break;
+        ETCDPP_ASSIGN(const auto stored, value(*page, piece->second.node));
+        if (!stored) break;
+        taken = join.take(page->key(piece->second.node), *stored);
+      }
+      if (taken != RowJoin::Taken::kRow) continue;
+      ++report_.rows_outside;
+      ETCDPP_TRY(visit_({Bucket::kKey, join.key(), join.value(), pieces.begin()->second.page, false}));
     }
     return {};
   }
@@ -320,6 +403,9 @@ class Salvage {
   std::size_t leaf_depth_ = 0;  // 0: not known
   std::uint64_t entries_ = 0, rows_lost_ = 0;  // of the tree that is walked
   base::Bytes room_;
+  RowJoin join_;
+  std::vector<Place> under_way_;  // head and parts of the row that join_ puts together
+  std::map<base::Bytes, Pieces> pieces_;  // of rows that the tree has not whole
 };
 
 }  // namespace

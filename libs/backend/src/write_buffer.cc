@@ -6,7 +6,7 @@
 
 #include <etcdpp/base/assert.h>
 
-#include "row_format.h"
+#include "row_parts.h"
 
 namespace etcdpp::backend {
 
@@ -56,7 +56,8 @@ char* WriteBuffer::begin_row(base::BytesView key, std::size_t value_size) {
 
 void WriteBuffer::end_row() {
   const auto& [data, key_size, value_size] = open_row_;
-  put_trailer(const_cast<char*>(data) + key_size + value_size, static_cast<std::uint8_t>(Bucket::kKey), {data, key_size},
+  // Else each part gets a checksum of its own when it is written.
+  if (in_one_piece(value_size)) put_trailer(const_cast<char*>(data) + key_size + value_size, static_cast<std::uint8_t>(Bucket::kKey), {data, key_size},
               {data + key_size, value_size}, RowFormat::kPlain);
   const std::size_t shifted = (rows_ >> kFirstSegmentBits) + 1;
   const std::size_t segment = static_cast<std::size_t>(std::bit_width(shifted)) - 1;
@@ -100,11 +101,6 @@ void WriteBuffer::set_conf_state(base::BytesView json) { conf_state_ = base::Byt
 Row WriteBuffer::row(std::size_t at) const {
   const RowPlace& p = place(at);
   return {{p.data, p.key_size}, {p.data + p.key_size, p.value_size}};
-}
-
-base::BytesView WriteBuffer::stored_value(std::size_t at) const {
-  const RowPlace& p = place(at);
-  return {p.data + p.key_size, p.value_size + kTrailerSize};
 }
 
 std::size_t WriteBuffer::lower_bound(base::BytesView key, std::size_t rows) const {

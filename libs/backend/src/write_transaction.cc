@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "row_format.h"
+#include "row_parts.h"
 
 namespace etcdpp::backend {
 
@@ -22,32 +23,77 @@ base::Result<WriteTransaction> WriteTransaction::begin(Environment& environment)
   return out;
 }
 
-base::Result<> WriteTransaction::append_row(base::BytesView row_key, base::BytesView stored) {
-  const EngineCall call(environment_->path());
+base::Result<> WriteTransaction::open_append() {
   if (!std::exchange(before_->appends, true)) ETCDPP_TRY(before_->key.to_last());
-  if (!append_) {
-    MDB_cursor* cursor = nullptr;
-    if (const int rc = mdb_cursor_open(handle(), environment_->key_tree(), &cursor); rc != 0)
-      return environment_->error(rc, "cursor");
-    append_.reset(cursor);
-  }
-  MDB_val key = as_val(row_key);
-  MDB_val value = as_val(stored);
-  const int rc = mdb_cursor_put(append_.get(), &key, &value, MDB_APPEND);
-  if (rc == MDB_KEYEXIST)
-    return base::Error(Errc::kCorrupt, environment_->path() + ": row " + base::hex(row_key) + " is not above the last row");
-  if (rc != 0) return environment_->error(rc, "append");
-  live_bytes_ += live_size(row_key.size(), stored.size() - kTrailerSize);
+  if (append_) return {};
+  MDB_cursor* cursor = nullptr;
+  if (const int rc = mdb_cursor_open(handle(), environment_->key_tree(), &cursor); rc != 0)
+    return environment_->error(rc, "cursor");
+  append_.reset(cursor);
   return {};
+}
+
+base::Result<> WriteTransaction::append(base::BytesView key, MDB_val& stored, unsigned flags) {
+  MDB_val at = as_val(key);
+  const int rc = mdb_cursor_put(append_.get(), &at, &stored, MDB_APPEND | flags);
+  if (rc == MDB_KEYEXIST)
+    return base::Error(Errc::kCorrupt, environment_->path() + ": row " + base::hex(key) + " is not above the last row");
+  if (rc != 0) return environment_->error(rc, "append");
+  return {};
+}
+
+// Value and trailer are written where they will stand.
+base::Result<> WriteTransaction::append_made(base::BytesView key, RowFormat format, base::BytesView head, base::BytesView bytes) {
+  MDB_val room{head.size() + bytes.size() + kTrailerSize, nullptr};
+  ETCDPP_TRY(append(key, room, MDB_RESERVE));
+  char* out = static_cast<char*>(room.mv_data);
+  head.copy(out, head.size());
+  bytes.copy(out + head.size(), bytes.size());
+  const std::size_t size = head.size() + bytes.size();
+  put_trailer(out + size, static_cast<std::uint8_t>(Bucket::kKey), key, {out, size}, format);
+  return {};
+}
+
+base::Result<> WriteTransaction::append_row(base::BytesView row_key, base::BytesView value, Trailer trailer) {
+  const EngineCall call(environment_->path());
+  ETCDPP_TRY(open_append());
+  if (!in_one_piece(value.size())) {
+    char size[kRowSizeBytes];
+    put_be32(size, static_cast<std::uint32_t>(value.size()));
+    std::size_t at = next_piece(value.size(), true);
+    ETCDPP_TRY(append_made(row_key, RowFormat::kHead, {size, sizeof size}, value.substr(0, at)));
+    for (std::uint32_t number = 1; at < value.size(); ++number) {
+      const std::size_t piece = next_piece(value.size() - at, false);
+      ETCDPP_TRY(append_made(part_key(row_key, number), RowFormat::kPart, {}, value.substr(at, piece)));
+      at += piece;
+    }
+  } else if (trailer == Trailer::kBehind) {
+    MDB_val stored = as_val({value.data(), value.size() + kTrailerSize});
+    ETCDPP_TRY(append(row_key, stored, 0));
+  } else {
+    ETCDPP_TRY(append_made(row_key, RowFormat::kPlain, {}, value));
+  }
+  live_bytes_ += live_size(row_key.size(), value.size());
+  return {};
+}
+
+base::Result<bool> WriteTransaction::erase_stored(base::BytesView key) {
+  ETCDPP_TRY(before_->key.around(key));
+  MDB_val wanted = as_val(key);
+  const int rc = mdb_del(handle(), environment_->key_tree(), &wanted, nullptr);
+  if (rc != 0 && rc != MDB_NOTFOUND) return environment_->error(rc, "deletion");
+  return rc == 0;
 }
 
 base::Result<> WriteTransaction::erase_row(base::BytesView row_key, std::size_t value_size) {
   const EngineCall call(environment_->path());
   append_.reset();
-  ETCDPP_TRY(before_->key.around(row_key));
-  MDB_val key = as_val(row_key);
-  if (const int rc = mdb_del(handle(), environment_->key_tree(), &key, nullptr); rc != 0)
-    return environment_->error(rc, "deletion");
+  ETCDPP_ASSIGN(bool there, erase_stored(row_key));
+  if (!there) return environment_->error(MDB_NOTFOUND, "deletion");
+  // As many parts as there are: a file of format 1 has none.
+  for (std::uint32_t number = 1; there && !in_one_piece(value_size); ++number) {
+    ETCDPP_ASSIGN(there, erase_stored(part_key(row_key, number)));
+  }
   live_bytes_ -= live_size(row_key.size(), value_size);
   return {};
 }

@@ -11,6 +11,7 @@
 
 #include "environment.h"
 #include "path_check.h"
+#include "row_format.h"
 
 namespace etcdpp::backend {
 
@@ -20,8 +21,10 @@ class WriteTransaction {
  public:
   static base::Result<WriteTransaction> begin(Environment& environment);
 
-  /// `stored` carries its trailer. Above every row of the tree, else kCorrupt.
-  base::Result<> append_row(base::BytesView row_key, base::BytesView stored);
+  /// kBehind: the trailer stands behind the value already. Only where the value is in_one_piece(); others are cut.
+  enum class Trailer { kBehind, kToBeMade };
+  /// Above every row of the tree, else kCorrupt.
+  base::Result<> append_row(base::BytesView row_key, base::BytesView value, Trailer trailer);
   /// Deletes a row whose value (without trailer) had `value_size` bytes.
   base::Result<> erase_row(base::BytesView row_key, std::size_t value_size);
   base::Result<> put(Bucket bucket, base::BytesView key, base::BytesView value);
@@ -46,6 +49,10 @@ class WriteTransaction {
     void operator()(MDB_cursor* cursor) const { mdb_cursor_close(cursor); }
   };
   explicit WriteTransaction(Environment& environment) : environment_(&environment) {}
+  base::Result<> open_append();
+  base::Result<> append(base::BytesView key, MDB_val& stored, unsigned flags);
+  base::Result<> append_made(base::BytesView key, RowFormat format, base::BytesView head, base::BytesView bytes);
+  base::Result<bool> erase_stored(base::BytesView key);
   base::Result<> forget_small(base::BytesView tree_key);
 
   Environment* environment_;

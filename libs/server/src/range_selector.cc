@@ -104,6 +104,7 @@ base::Result<> RangeSelector::keep(const mvcc::RangeReader& reader, const KeySta
     kept.order = first_bytes(kv.value);
     strip(kv, true);
     if (request_.keys_only()) row_bytes = mvcc::encoded_size(kv);
+    reader.transaction().forget_joined();
   } else if (request_.keys_only()) {
     row_bytes = mvcc::encoded_size({.key = state.key,
                                     .create_revision = state.create_revision,
@@ -137,7 +138,9 @@ bool RangeSelector::before(const mvcc::RangeReader& reader, const Kept& a, const
   const bool descends = request_.sort_order() == RangeRequest::DESCEND;
   if (a.order != b.order) return descends ? a.order > b.order : a.order < b.order;
   if (by_value(request_)) {
-    if (const int order = value_of(reader, a).compare(value_of(reader, b)); order != 0) return descends ? order > 0 : order < 0;
+    const int order = value_of(reader, a).compare(value_of(reader, b));
+    reader.transaction().forget_joined();
+    if (order != 0) return descends ? order > 0 : order < 0;
   }
   return descends && request_.sort_target() == RangeRequest::KEY ? a.ordinal > b.ordinal : a.ordinal < b.ordinal;
 }
@@ -163,11 +166,12 @@ base::Result<> RangeSelector::append_next(const mvcc::RangeReader& reader, std::
   rows_.pop_back();
   if (!request_.keys_only()) {
     append_encoded_row(row, out);
-    return {};
+  } else {
+    ETCDPP_ASSIGN(mvcc::KeyValue kv, mvcc::decode_key_value(row));
+    strip(kv, by_value(request_));
+    append_encoded_row(kv, out);
   }
-  ETCDPP_ASSIGN(mvcc::KeyValue kv, mvcc::decode_key_value(row));
-  strip(kv, by_value(request_));
-  append_encoded_row(kv, out);
+  reader.transaction().forget_joined();
   return {};
 }
 

@@ -26,7 +26,7 @@
 namespace etcdpp::backend {
 
 /// The newest on-disk format that this code writes and reads (docs/formats/database.md).
-inline constexpr std::uint64_t kFormatVersion = 1;
+inline constexpr std::uint64_t kFormatVersion = 2;
 
 class Defragmentation;
 class Preallocation;

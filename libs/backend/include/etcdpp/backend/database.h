@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <etcdpp/backend/bucket.h>
 #include <etcdpp/backend/write_buffer.h>
@@ -14,8 +15,9 @@ namespace etcdpp::backend {
 
 class Environment;
 class PathCheck;
-struct Reader;
 class ReadTransaction;
+class RowJoin;
+struct Reader;
 
 /// What a scan hands its rows to; an error ends the scan and is its result.
 using RowVisitor = std::function<base::Result<>(base::BytesView key, base::BytesView value)>;
@@ -52,6 +54,7 @@ class Database {
 ///
 /// Threads: one at a time, not necessarily the one that began it. Ownership: views into it (keys, values) live until
 /// it ends. It pins the pages that it sees: it lives for a slice of work (1 ms), never across a wait.
+/// Memory: large rows stand in parts, and those that get_row() has put together are kept until the end, or forget_joined().
 /// Errors: kCorrupt names file, bucket and row when a checksum is wrong; nothing is handed out then, and the owner of
 /// the member stops it.
 class ReadTransaction {
@@ -60,8 +63,11 @@ class ReadTransaction {
   ReadTransaction& operator=(ReadTransaction&& other) noexcept;
   ~ReadTransaction();
 
-  /// The value of a row of bucket `key`, straight from the map. Who knows how long it is says so: it is found sooner.
+  /// The value of a row of bucket `key`, straight from the map if it stands in one piece. Who knows how long it is says so:
+  /// it is found sooner.
   base::Result<std::optional<base::BytesView>> get_row(base::BytesView row_key, std::size_t expected_size = 0) const;
+  /// For who reads many rows and keeps none: the values that get_row() has handed out so far are gone.
+  void forget_joined() const { joined_.clear(); }
   /// A row of any bucket.
   base::Result<std::optional<base::BytesView>> get(Bucket bucket, base::BytesView key) const;
 
@@ -78,14 +84,17 @@ class ReadTransaction {
   friend class RowCursor;
   ReadTransaction(const Environment* environment, Reader* reader) : environment_(environment), reader_(reader) {}
 
+  base::Result<std::optional<base::BytesView>> join(base::BytesView row_key, base::BytesView head) const;
+
   const Environment* environment_;
   Reader* reader_;
+  mutable std::vector<base::Bytes> joined_;
 };
 
 /// A place among the rows of bucket `key` of a read transaction, moving forward.
 ///
 /// `for (auto there = cursor.seek(first); …; there = cursor.next())`: each says whether there is a row, and verifies it.
-/// Ownership: ends before its transaction; key() and value() live as long as the transaction.
+/// Ownership: ends before its transaction; key() and value() live until it moves.
 class RowCursor {
  public:
   /// kPlaces leaves the rows' checksums alone, for who wants nothing but their sizes and reads them again.
@@ -102,13 +111,16 @@ class RowCursor {
   base::BytesView value() const { return row_.value; }
 
  private:
-  base::Result<bool> move(int operation, base::BytesView first);
+  base::Result<bool> to_item(int operation, base::BytesView first);
+  base::Result<bool> join_row(bool there);
 
   const ReadTransaction& transaction_;
   const Check check_;
   void* cursor_ = nullptr;
   std::unique_ptr<PathCheck> path_;
   std::uint64_t checked_leaf_ = 0;
+  Row item_;  // key and stored bytes where the engine's cursor is
+  std::unique_ptr<RowJoin> join_;
   Row row_;
 };
 

@@ -47,7 +47,6 @@ class FreshDatabase {
   std::unique_ptr<WriteTransaction> transaction_;
   std::uint64_t slice_begin_ = 0;
   std::size_t slice_ = 0;
-  base::Bytes stored_;
   bool finished_ = false;
 };
 

@@ -47,7 +47,9 @@ class PageReader {
 
   /// Hands out key and stored bytes of the rows of a named tree with key ≥ `first`, in order.
   using Visitor = std::function<base::Result<>(base::BytesView key, base::BytesView stored)>;
-  base::Result<> scan(std::string_view tree, base::BytesView first, const Visitor& visit);
+  /// Whether a row belongs to the one before it: both are then of one commit.
+  using Continues = std::function<bool(base::BytesView key, base::BytesView stored)>;
+  base::Result<> scan(std::string_view tree, base::BytesView first, const Visitor& visit, const Continues& continues = {});
 
  private:
   struct Tree {

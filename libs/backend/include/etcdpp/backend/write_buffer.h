@@ -37,7 +37,7 @@ class WriteBuffer {
   ~WriteBuffer();
 
   /// Appends a row of bucket `key`; `key` (1 to 255 bytes) is above every row appended before, in this buffer and
-  /// those before it. Copies both, and computes the row's checksum.
+  /// those before it. Copies both, and computes the checksum of what will be one piece (row_parts.h).
   void append_row(base::BytesView key, base::BytesView value);
 
   /// The same in two steps, for a value that is encoded in place: room for `value_size` bytes, to be filled before
@@ -84,12 +84,9 @@ class WriteBuffer {
   using SmallOperations = std::map<SmallKey, std::optional<base::Bytes>>;
   const SmallOperations& small_operations() const { return small_; }
 
-  /// Value and trailer of a row as they are stored.
-  base::BytesView stored_value(std::size_t at) const;
-
  private:
   struct RowPlace {
-    const char* data;  // key, value and trailer, one after the other
+    const char* data;  // key, value and room for a trailer, one after the other
     std::uint32_t key_size;
     std::uint32_t value_size;
   };
