@@ -1,10 +1,13 @@
 #include <etcdpp/backend/backend.h>
 
+#include <algorithm>
+
 #include <etcdpp/base/assert.h>
 
 #include "defragmentation.h"
 #include "environment.h"
 #include "open_database.h"
+#include "retired_generation.h"
 
 namespace etcdpp::backend {
 
@@ -175,7 +178,7 @@ void Backend::defragment(DefragmentDone done) {
 void Backend::cancel_defragment() {
   {
     std::lock_guard lock(mutex_);
-    if (defragment_waiters_.empty()) return;
+    if (!defragmenting()) return;
     cancel_defragment_ = true;
   }
   commit_loop_.wake();
@@ -184,15 +187,17 @@ void Backend::cancel_defragment() {
 std::optional<DefragmentProgress> Backend::defragment_progress() const {
   {
     std::lock_guard lock(mutex_);
-    if (defragment_waiters_.empty()) return std::nullopt;
+    if (!defragmenting()) return std::nullopt;
   }
   return DefragmentProgress{.copied_bytes = copied_bytes_.load(std::memory_order_relaxed),
                             .total_bytes = live_bytes_.load(std::memory_order_relaxed)};
 }
 
+bool Backend::defragmenting() const { return !defragment_waiters_.empty() || shrink_; }
+
 Backend::Wanted Backend::wanted() const {
   std::lock_guard lock(mutex_);
-  if (defragment_waiters_.empty()) return Wanted::kNothing;
+  if (!defragmenting()) return Wanted::kNothing;
   return cancel_defragment_ ? Wanted::kCancel : Wanted::kDefragment;
 }
 
@@ -202,6 +207,7 @@ void Backend::defragment_over(base::Result<Defragmented> outcome) {
     std::lock_guard lock(mutex_);
     waiting.swap(defragment_waiters_);
     cancel_defragment_ = false;
+    shrink_ = false;
   }
   copied_bytes_.store(0, std::memory_order_relaxed);
   for (const DefragmentDone& done : waiting) done(outcome);
@@ -215,10 +221,10 @@ Defragmented Backend::next_generation(Defragmentation& copy) {
   out.duration = options_.clock->now() - copy.begun();
   auto next = std::make_shared<Database>(copy.take_environment(), out.generation);
   out.allocated_after = next->environment().allocated_bytes();
-  preallocation_ = copy.take_preallocation();
+  auto blocks = std::exchange(preallocation_, copy.take_preallocation());
   {
     std::lock_guard lock(mutex_);
-    retired_.push_back(std::exchange(database_, std::move(next)));
+    retired_.emplace_back(std::exchange(database_, std::move(next)), std::move(blocks));
     live_bytes_.store(copy.live_bytes(), std::memory_order_relaxed);
     allocated_bytes_.store(out.allocated_after, std::memory_order_relaxed);
   }
@@ -226,10 +232,20 @@ Defragmented Backend::next_generation(Defragmentation& copy) {
   return out;
 }
 
-// Here and not in whichever thread held the last View: unmapping a large file takes its time.
-bool Backend::close_retired() {
-  std::erase_if(retired_, [](const auto& database) { return database.use_count() == 1; });
-  return !retired_.empty();
+Backend::Retired Backend::give_back_retired() {
+  std::erase_if(retired_, [](RetiredGeneration& generation) { return generation.give_back(); });
+  if (retired_.empty()) return Retired::kNone;
+  return std::ranges::all_of(retired_, [](const RetiredGeneration& generation) { return generation.read(); }) ? Retired::kRead : Retired::kGoing;
+}
+
+void Backend::shrink() {
+  std::lock_guard lock(mutex_);
+  shrink_ = true;
+}
+
+bool Backend::worth_shrinking() const {
+  const Sizes now = sizes();
+  return now.allocated > 2 * now.live && now.allocated - now.live >= options_.shrink_at;
 }
 
 }  // namespace etcdpp::backend

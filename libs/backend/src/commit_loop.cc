@@ -66,7 +66,7 @@ base::Result<bool> CommitLoop::step() {
     backend_.fail_requests(worked.error());
     return worked;
   }
-  look_at_retired_ = backend_.close_retired() ? std::optional(clock_.now() + kRetiredPause) : std::nullopt;
+  give_back_retired();
   return worked;
 }
 
@@ -78,6 +78,10 @@ base::Result<bool> CommitLoop::commit_step() {
 
   const std::shared_ptr<const WriteBuffer> buffer = backend_.next_frozen();
   const bool deletions = deletions_ && !deletions_at_ && deletions_->pending(backend_.committed_index());
+  if (shrink_after_deletions_ && deletions_ && !deletions_->pending(backend_.committed_index())) {
+    shrink_after_deletions_ = false;
+    if (backend_.worth_shrinking()) backend_.shrink();
+  }
   if (!buffer && !deletions) return false;
 
   auto outcome = write(buffer.get(), deletions);
@@ -138,6 +142,7 @@ base::Result<Commit> CommitLoop::write(const WriteBuffer* buffer, bool with_dele
       if (copy_) copy_->deleted(slice.marked());
       deletions_->deletions_committed();
       deletions_at_ = clock_.now() + backend_.options().deletion_pause;
+      shrink_after_deletions_ = true;
     } else {
       deletions_->deletions_aborted();
     }
@@ -171,6 +176,19 @@ void CommitLoop::end_copy(base::Error why) {
   backend_.defragment_over(std::move(why));
 }
 
+void CommitLoop::give_back_retired() {
+  const base::Instant now = clock_.now();
+  if (look_at_retired_ && now < *look_at_retired_) return;
+  look_at_retired_.reset();
+  switch (backend_.give_back_retired()) {
+    case Backend::Retired::kNone: return;
+    case Backend::Retired::kRead: look_at_retired_ = now + kRetiredPause; return;
+    case Backend::Retired::kGoing: look_at_retired_ = clock_.now() + copy_pause(); return;
+  }
+}
+
+base::Duration CommitLoop::copy_pause() const { return pace_.log_is_slow && pace_.log_is_slow() ? pace_.longest_pause : pace_.pause; }
+
 // What goes wrong with the copy is told to who asked for it; only the database itself stops the member.
 base::Result<bool> CommitLoop::copy_step() {
   const Options& options = backend_.options();
@@ -202,7 +220,7 @@ base::Result<bool> CommitLoop::copy_step() {
   }
   backend_.copied_bytes_.store(copy_->live_bytes(), std::memory_order_relaxed);
   if (!*complete) {
-    copy_at_ = clock_.now() + (pace_.log_is_slow && pace_.log_is_slow() ? pace_.longest_pause : pace_.pause);
+    copy_at_ = clock_.now() + copy_pause();
     return true;
   }
   if (auto renamed = copy_->rename(); !renamed) {

@@ -216,6 +216,46 @@ TEST_CASE("defragment: commits and deletions go on meanwhile and are in the copy
   }
 }
 
+TEST_CASE("defragment: begins by itself behind a compaction that has left more than half of the file free") {
+  for (const bool worth : {true, false}) {
+    CAPTURE(worth);
+    TestDirectory directory;
+    base::ManualClock clock;
+    Options options = test_options(directory, clock);
+    options.shrink_at = worth ? 500'000 : 5'000'000;
+    auto backend = open_backend(options);
+    std::vector<std::uint64_t> generations;
+    backend->commit_loop().set_listener({.on_commit = {}, .on_space = {}, .on_generation = [&](std::uint64_t n) { generations.push_back(n); }});
+    append(*backend, 1, 400, 5'000);
+    commit_all(*backend);
+    const std::uint64_t before = backend->sizes().allocated;
+    CHECK(before > 2'000'000);
+
+    ListedRows deletions;
+    backend->commit_loop().set_deletion_source(&deletions);
+    const auto delete_rows = [&](std::uint64_t from, std::uint64_t to) {
+      for (std::uint64_t main = from; main <= to; ++main) deletions.wanted.insert(row_key(main));
+      for (int i = 0; i < 2'000; ++i) step(*backend, clock);
+      CHECK(deletions.wanted.empty());
+    };
+    // Less than half: not yet.
+    delete_rows(1, 100);
+    CHECK(generations.empty());
+    delete_rows(101, 300);
+    CHECK(generations == (worth ? std::vector<std::uint64_t>{2} : std::vector<std::uint64_t>{}));
+    CHECK(backend->generation() == (worth ? 2 : 1));
+    if (worth) CHECK(backend->sizes().allocated < before / 3);
+    CHECK_FALSE(backend->defragment_progress());
+    const Rows rows = rows_of(*backend, Bucket::kKey);
+    REQUIRE(rows.size() == 100);
+    CHECK(rows.front().first == row_key(301));
+    // What is then not worth it does not begin again.
+    delete_rows(301, 301);
+    CHECK(backend->generation() == (worth ? 2 : 1));
+    CHECK_FALSE(copy_is_there(directory));
+  }
+}
+
 TEST_CASE("defragment: without room the copy goes, the database stays and commits come first") {
   TestDirectory directory;
   base::ManualClock clock;

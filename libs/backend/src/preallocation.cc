@@ -30,4 +30,11 @@ base::Result<> Preallocation::reserve(std::uint64_t bytes) {
   return {};
 }
 
+base::Result<std::uint64_t> Preallocation::give_back(std::uint64_t bytes) {
+  ETCDPP_ASSIGN(const std::uint64_t size, file_->size());
+  const std::uint64_t left = size - std::min(size, bytes);
+  ETCDPP_TRY(file_->truncate(left));
+  return left;
+}
+
 }  // namespace etcdpp::backend

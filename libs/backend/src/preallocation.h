@@ -18,6 +18,8 @@ class Preallocation {
   base::Result<> reserve(std::uint64_t bytes);
   /// It has done so already.
   bool covers(std::uint64_t bytes) const { return bytes <= reserved_; }
+  /// Cuts `bytes` off the end of a file that nobody needs any more: how many are left.
+  base::Result<std::uint64_t> give_back(std::uint64_t bytes);
   /// Length and blocks are durable.
   base::Result<> sync() { return file_->sync_all(); }
 

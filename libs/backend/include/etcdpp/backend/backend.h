@@ -30,6 +30,7 @@ inline constexpr std::uint64_t kFormatVersion = 2;
 
 class Defragmentation;
 class Preallocation;
+class RetiredGeneration;
 
 struct Options {
   /// etcd's --data-dir. The database is member/etcdpp/data.lmdb below it; the directories are made if absent.
@@ -46,13 +47,17 @@ struct Options {
   /// A buffer is due this long after its first change, at that many records, or at that many bytes.
   base::Duration batch_interval = std::chrono::milliseconds(100);
   std::size_t batch_limit = 10'000;
-  std::size_t batch_bytes = 16u << 20;
+  std::size_t batch_bytes = 4u << 20;
 
   /// A slice of deletions: rows visited, time taken; and the pause after one that had a transaction of its own
   /// (--compaction-batch-limit, --compaction-sleep-interval).
   std::size_t deletion_rows = 1'000;
   base::Duration deletion_time = std::chrono::milliseconds(2);
   base::Duration deletion_pause = std::chrono::milliseconds(10);
+
+  /// A compaction that leaves more free than live rows in the file, and at least so many bytes free, is followed by a
+  /// defragmentation of its own accord: what was written to get there is more than the copy writes.
+  std::uint64_t shrink_at = 32u << 20;
 
   /// Address space, halved until it can be mapped; the bound of the file's size.
   std::uint64_t map_size = std::uint64_t{1} << 40;
@@ -141,6 +146,7 @@ class Backend {
   /// path, and a crash at any step leaves the old file or the new one, both whole. The switch is known to
   /// CommitLoop::Listener::on_generation first, so that apply publishes a View of it; the old file's blocks go with its
   /// last reader. Who destroys the backend meanwhile drops the callers without an answer.
+  /// Without being asked it begins after a compaction that has left much (Options::shrink_at).
   void defragment(DefragmentDone done);
   /// Ends the one that is on its way, if any, before its switch: kCancelled. Any thread.
   void cancel_defragment();
@@ -181,10 +187,15 @@ class Backend {
   void fail_requests(const base::Error& error);
   enum class Wanted { kNothing, kDefragment, kCancel };
   Wanted wanted() const;
+  bool defragmenting() const;  // with mutex_ held
   void defragment_over(base::Result<Defragmented> outcome);
   Defragmented next_generation(Defragmentation& copy);
-  /// Closes generations that nobody reads any more; true while there are some that are read.
-  bool close_retired();
+  /// Gives back some of what generations take that nobody reads any more, and says what is left of all.
+  enum class Retired { kNone, kRead, kGoing };
+  Retired give_back_retired();
+  /// Whether more than half of the file is free, and enough to be worth a copy of the rest.
+  bool worth_shrinking() const;
+  void shrink();
 
   const Options options_;
   OpenedState opened_;
@@ -204,10 +215,11 @@ class Backend {
   Commit last_commit_;
   std::vector<DefragmentDone> defragment_waiters_;
   bool cancel_defragment_ = false;
+  bool shrink_ = false;  // a defragmentation that nobody asked for
 
   // The commit loop's.
   std::unique_ptr<Preallocation> preallocation_;
-  std::vector<std::shared_ptr<const Database>> retired_;
+  std::vector<RetiredGeneration> retired_;
 
   std::atomic<std::uint64_t> committed_index_{0};
   std::atomic<std::uint64_t> generation_{1};

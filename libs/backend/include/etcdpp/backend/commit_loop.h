@@ -81,6 +81,8 @@ class CommitLoop {
   base::Result<bool> copy_step();
   base::Result<> switch_generation();
   void end_copy(base::Error why);
+  void give_back_retired();
+  base::Duration copy_pause() const;
 
   Backend& backend_;
   const base::Clock& clock_;
@@ -92,6 +94,7 @@ class CommitLoop {
   std::optional<base::Instant> retry_at_;
   std::optional<base::Instant> deletions_at_;
   bool out_of_space_ = false;
+  bool shrink_after_deletions_ = false;  // a compaction has deleted rows
   std::unique_ptr<Defragmentation> copy_;
   std::optional<base::Instant> copy_at_;
   std::optional<base::Instant> look_at_retired_;
