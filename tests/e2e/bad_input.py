@@ -457,7 +457,13 @@ def signals():
         while not server.log():
             time.sleep(0.001)
         time.sleep(0.003 * i)
-        check(f"SIGTERM {3 * i} ms after the first log line", server.end() == -signal.SIGTERM, server.log()[-1000:])
+        check(f"SIGTERM {3 * i} ms after the first log line", server.end() == -signal.SIGTERM, f"{server.process.returncode}\n{server.log()[-1000:]}")
+    for i in range(30):  # and where a leader is elected, whose first proposals meet a log that is being closed
+        server = Server(os.path.join(WORK, f"elected-{i}"), wait=False)
+        while "became candidate" not in server.log() and server.process.poll() is None:
+            pass
+        time.sleep(0.0001 * (i % 15))
+        check("SIGTERM at an election", server.end() == -signal.SIGTERM, f"{server.process.returncode}\n{server.log()[-1000:]}")
     server = Server(os.path.join(WORK, "signal-pipe"))
     server.process.send_signal(signal.SIGPIPE)
     time.sleep(0.2)

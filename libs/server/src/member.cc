@@ -307,7 +307,8 @@ void Member::publish_attributes() {
       [this, urls](base::Result<ResponseMessage> applied) {
         if (!applied) {
           options_.logger.warn("failed to publish local member to cluster through raft", {{"error", applied.error().message()}});
-          if (applied.error().code != Errc::kStopped) publish_attributes();
+          // Not from here: what does not fit into raft's inbox is refused inside of the call.
+          if (applied.error().code != Errc::kStopped) executor_.post([this] { publish_attributes(); });
           return;
         }
         options_.logger.info("published local member to cluster through raft",
@@ -329,7 +330,7 @@ void Member::propose_cluster_version() {
   proposer_->propose(
       RequestField::kClusterVersionSet, request.SerializeAsString(),
       [this](base::Result<ResponseMessage> applied) {
-        if (!applied && applied.error().code != Errc::kStopped) propose_cluster_version();
+        if (!applied && applied.error().code != Errc::kStopped) executor_.post([this] { propose_cluster_version(); });
       },
       executor_);
 }

@@ -42,7 +42,7 @@ void Proposer::submit(std::uint64_t id, raft::EntryType type, base::SharedBytes 
   waiters_.add(id, {std::move(done), &home, clock_.now() + limits_.request_timeout});
   const auto ticks = static_cast<std::uint32_t>(limits_.request_timeout / limits_.tick);
   if (raft_.propose(id, type, std::move(payload), ticks, only_in_term)) return;
-  if (auto waiter = waiters_.take(id)) waiter->done(base::Error(raft::Errc::kInboxFull));
+  if (auto waiter = waiters_.take(id)) waiter->done(raft_.stopping() ? base::Error(Errc::kStopped) : base::Error(raft::Errc::kInboxFull));
 }
 
 base::Error Proposer::timeout_error(base::Instant begin) const {

@@ -18,7 +18,7 @@ struct MemberState;
 ///
 /// Threads: any. Refusals come before anything was proposed: kTooManyRequests by etcd's gap rule (committed − applied),
 /// kRequestTooLarge. Long before the inbox is full the I/O threads stop reading (Threads); what they had read by then and
-/// does not fit is told kInboxFull.
+/// does not fit is told kInboxFull; once the member stops, kStopped. Both from inside the call.
 class Proposer {
  public:
   struct Limits {

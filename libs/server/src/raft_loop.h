@@ -66,6 +66,8 @@ class RaftLoop final : public raft::NodeOwner, public StorageAcknowledgements, p
   void compact_log(std::uint64_t index, std::uint64_t catchup);
   raft::Status status() const { return const_cast<raft::Node&>(node_).raw().status(); }
   void stop() { node_.stop(); }
+  /// From any thread.
+  bool stopping() const { return node_.stopping(); }
 
   // What raft and the storage loops say to it.
   void handle_ready(raft::Ready ready) override;

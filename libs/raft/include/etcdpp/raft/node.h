@@ -78,6 +78,8 @@ class Node {
   void wait_until(base::Instant until) { inbox_.wait_until(until); }
   void wait() { inbox_.wait(); }
   bool stopped() const { return stopped_; }
+  /// stop() was called: what is refused now will be refused for ever. From any thread.
+  bool stopping() const { return inbox_.closed(); }
   /// Half of the bound is used: time to stop reading, before anybody must be refused. From any thread.
   bool crowded() const { return held_bytes_.load(std::memory_order_relaxed) + inbox_.cost() >= inbox_bytes_ / 2; }
 
