@@ -171,6 +171,7 @@ base::Result<bool> RowCursor::seek(base::BytesView first) {
   }
   ETCDPP_TRY(path_->to(first));
   checked_leaf_ = 0;
+  join_->give_up();
   ETCDPP_ASSIGN(bool there, to_item(first.empty() ? MDB_FIRST : MDB_SET_RANGE, first));
   // `first` may lie within a row in parts; it is passed over.
   const auto within = [&] {
