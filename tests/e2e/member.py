@@ -41,9 +41,8 @@ def read(path):
 
 class Member:
     """Started on new ports, unless told; `flags` (name: value) win over the usual ones. `ready`: it serves; else it has ended,
-    which is for the caller to judge. Its log is beside its directory, or in a folder
-    of its own. It says the same peer URL at every start, nobody's
-    unless `own_peer_url`."""
+    which is for the caller to judge. Its log is beside its directory, or in a folder of its own. It says the same peer URL at
+    every start, nobody's unless `own_peer_url`."""
 
     def __init__(self, ctl, server, directory, flags=(), *, port=None, peer_port=None, own_peer_url=False, env=ENV, preexec=None, wait=True, log_folder=None):
         self.ctl_program, self.directory, self.env = ctl, directory, env

@@ -15,7 +15,7 @@ namespace {
 std::uint64_t number_of(base::BytesView key) {
   if (key.size() >= 8) return base::get_be64(key.data());
   char padded[8] = {};
-  std::memcpy(padded, key.data(), key.size());
+  key.copy(padded, sizeof padded);
   return base::get_be64(padded);
 }
 
