@@ -282,7 +282,7 @@ TEST_CASE("mvccdump: an export of a member that goes on is of one commit") {
   std::atomic<bool> over = false;
   std::thread writer([&] {
     for (std::int64_t main = 1000; !over; ++main) {
-      member.put(main, "live" + std::to_string(main % 50), main, 1, std::string(3000, 'v'));
+      member.put(main, "live" + std::to_string(main), main, 1, std::string(3000, 'v'));
       member.backend->buffer().set_applied(static_cast<std::uint64_t>(main), 2);
       member.commit();
       std::this_thread::sleep_for(std::chrono::milliseconds(3));
