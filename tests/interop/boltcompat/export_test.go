@@ -21,14 +21,18 @@ import (
 	"go.uber.org/zap"
 )
 
-func mvccdump(t *testing.T, arguments ...string) string {
-	t.Helper()
+func mvccdumpCommand(arguments ...string) *exec.Cmd {
 	tool := os.Getenv("MVCCDUMP")
 	if tool == "" {
 		tool = filepath.Join(filepath.Dir(os.Getenv("ETCDPPD")), "mvccdump")
 	}
+	return exec.Command(tool, arguments...)
+}
+
+func mvccdump(t *testing.T, arguments ...string) string {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
-	command := exec.Command(tool, arguments...)
+	command := mvccdumpCommand(arguments...)
 	command.Stdout, command.Stderr = &stdout, &stderr
 	if err := command.Run(); err != nil {
 		t.Fatalf("%v: %v\n%s%s", command, err, stdout.String(), stderr.String())
@@ -219,7 +223,7 @@ func TestSalvagedDatabaseIsSound(t *testing.T) {
 			t.Fatal(err)
 		}
 		rescued := path + ".rescued"
-		command := exec.Command(os.Getenv("MVCCDUMP"), "salvage", path, rescued, "--snapshot")
+		command := mvccdumpCommand("salvage", path, rescued, "--snapshot")
 		if output, err := command.CombinedOutput(); err != nil && command.ProcessState.ExitCode() != 1 {
 			t.Fatalf("page %d: %v\n%s", page, err, output)
 		}
