@@ -1,6 +1,7 @@
 #include <etcdpp/backend/commit_loop.h>
 
 #include <algorithm>
+#include <utility>
 
 #include <etcdpp/backend/backend.h>
 
@@ -77,11 +78,9 @@ base::Result<bool> CommitLoop::commit_step() {
   if (deletions_at_ && now >= *deletions_at_) deletions_at_.reset();
 
   const std::shared_ptr<const WriteBuffer> buffer = backend_.next_frozen();
-  const bool deletions = deletions_ && !deletions_at_ && deletions_->pending(backend_.committed_index());
-  if (shrink_after_deletions_ && deletions_ && !deletions_->pending(backend_.committed_index())) {
-    shrink_after_deletions_ = false;
-    if (backend_.worth_shrinking()) backend_.shrink();
-  }
+  const bool pending = deletions_ && deletions_->pending(backend_.committed_index());
+  if (deletions_ && !pending && std::exchange(shrink_after_deletions_, false) && backend_.worth_shrinking()) backend_.shrink();
+  const bool deletions = pending && !deletions_at_;
   if (!buffer && !deletions) return false;
 
   auto outcome = write(buffer.get(), deletions);

@@ -43,9 +43,10 @@ base::Result<> DatabaseFile::scan_rows(base::BytesView first, const Visitor& vis
   ETCDPP_TRY(pages_->scan(
       "key", first,
       [&](base::BytesView key, base::BytesView stored) -> base::Result<> {
+        const bool under_way = join.open();
         auto taken = join.take(key, stored);
-        // The row that was under way is broken off; what was taken may be whole by itself.
-        if (taken == RowJoin::Taken::kWrong && join.key().data() != key.data()) {
+        // That row is broken off; what was taken may be whole by itself.
+        if (taken == RowJoin::Taken::kWrong && under_way) {
           ETCDPP_TRY(visit({join.key(), join.value(), false}));
           taken = join.take(key, stored);
         }

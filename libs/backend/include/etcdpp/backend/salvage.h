@@ -53,7 +53,8 @@ struct SalvageReport {
 /// It is for the caller to take of those what was lost. Reads the file by itself, without LMDB and without locks.
 ///
 /// Order: rows of one tree by key; bucket `key` among the others in no order. Threads: one.
-/// Memory: a bit per page, one path of pages, one row, the places of the parts of large rows that are not whole. Errors: of reading itself, and the visitor's.
+/// Memory: a bit per page, one path of pages, one row, the places of the parts of large rows that are not whole.
+/// Errors: of reading itself, and the visitor's.
 using SalvageVisitor = std::function<base::Result<>(const SalvagedRow& row)>;
 /// Called once, between the two parts, with all that was lost.
 using LossVisitor = std::function<base::Result<>(const SalvageReport& report)>;
