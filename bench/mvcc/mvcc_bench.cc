@@ -19,6 +19,8 @@
 #include <etcdpp/mvcc/key_value.h>
 #include <etcdpp/mvcc/store.h>
 
+#include "support/database_options.h"
+
 namespace etcdpp::mvcc {
 namespace {
 
@@ -64,14 +66,7 @@ struct Bench {
     std::filesystem::remove_all(directory);
   }
   void open() {
-    backend::Options options;
-    options.data_dir = directory;
-    options.env = &base::posix_env();
-    options.clock = &clock;
-    options.logger = &base::null_logger();
-    options.cluster_id = 1;
-    options.member_id = 2;
-    auto opened = backend::Backend::open(options);
+    auto opened = backend::Backend::open(test::database_options(directory, clock));
     must(opened.has_value(), opened ? "" : opened.error().message());
     backend = std::move(*opened);
     store = std::make_unique<Store>(*backend, nullptr, nullptr);
