@@ -40,20 +40,18 @@ base::Result<DatabaseFile::Identity> DatabaseFile::identity() {
 
 base::Result<> DatabaseFile::scan_rows(base::BytesView first, const Visitor& visit) {
   RowJoin join;
-  ETCDPP_TRY(pages_->scan(
-      "key", first,
-      [&](base::BytesView key, base::BytesView stored) -> base::Result<> {
-        const bool under_way = join.open();
-        auto taken = join.take(key, stored);
-        // That row is broken off; what was taken may be whole by itself.
-        if (taken == RowJoin::Taken::kWrong && under_way) {
-          ETCDPP_TRY(visit({join.key(), join.value(), false}));
-          taken = join.take(key, stored);
-        }
-        if (taken == RowJoin::Taken::kMore) return {};
-        return visit({join.key(), join.value(), taken == RowJoin::Taken::kRow});
-      },
-      [](base::BytesView, base::BytesView stored) { return is_part(stored); }));
+  const auto take = [&](base::BytesView key, base::BytesView stored) -> base::Result<> {
+    const bool under_way = join.open();
+    auto taken = join.take(key, stored);
+    // That row is broken off; what was taken may be whole by itself.
+    if (taken == RowJoin::Taken::kWrong && under_way) {
+      ETCDPP_TRY(visit({join.key(), join.value(), false}));
+      taken = join.take(key, stored);
+    }
+    if (taken == RowJoin::Taken::kMore) return {};
+    return visit({join.key(), join.value(), taken == RowJoin::Taken::kRow});
+  };
+  ETCDPP_TRY(pages_->scan("key", first, take, [](base::BytesView, base::BytesView stored) { return is_part(stored); }));
   if (join.open()) {
     join.give_up();
     return visit({join.key(), join.value(), false});
