@@ -54,11 +54,26 @@ ReadTransaction::~ReadTransaction() {
 
 base::Result<std::optional<base::BytesView>> ReadTransaction::get_row(base::BytesView row_key, std::size_t expected_size) const {
   const EngineCall call(environment_->path());
-  ETCDPP_ASSIGN(const auto stored, find_row(*environment_, *reader_, row_key, expected_size ? expected_size + kTrailerSize : 0));
+  ETCDPP_ASSIGN(const auto stored, find_row(*environment_, *reader_, row_key, expected_size));
   if (!stored) return std::optional<base::BytesView>();
-  if (format_of(*stored) == RowFormat::kHead) [[unlikely]] return join(row_key, *stored);
-  auto value = verified(kKeyByte, row_key, *stored, RowFormat::kPlain);
-  if (!value) return bad_row(*environment_, "key", row_key, stored->data());
+  return value_of(row_key, *stored);
+}
+
+base::Result<> ReadTransaction::get_rows(std::span<RowLookup> lookups) const {
+  const EngineCall call(environment_->path());
+  ETCDPP_TRY(find_rows(*environment_, *reader_, lookups));
+  for (RowLookup& lookup : lookups)
+    if (lookup.value) {
+      ETCDPP_ASSIGN(lookup.value, value_of(lookup.row_key, *lookup.value));
+    }
+  return {};
+}
+
+// What the tree holds under a row's key, as the row's value.
+base::Result<std::optional<base::BytesView>> ReadTransaction::value_of(base::BytesView row_key, base::BytesView stored) const {
+  if (format_of(stored) == RowFormat::kHead) [[unlikely]] return join(row_key, stored);
+  auto value = verified(kKeyByte, row_key, stored, RowFormat::kPlain);
+  if (!value) return bad_row(*environment_, "key", row_key, stored.data());
   return value;
 }
 

@@ -18,10 +18,8 @@ base::Error damaged_page(const Environment& environment, std::uint64_t number, c
 }
 
 base::Result<PageView> mapped_page(const Environment& environment, std::uint64_t number) {
-  const MappedFile& map = environment.map();
-  if (number < 2 || !map.contains(map.page(number) + map.page_size() - 1)) return damaged_page(environment, number, "is outside of the file");
-  PageView page(number, {map.page(number), map.page_size()});
-  if (const char* wrong = page.check_bounds()) return damaged_page(environment, number, wrong);
+  PageView page;
+  if (const char* wrong = look_at(environment.map(), number, page)) return damaged_page(environment, number, wrong);
   return page;
 }
 

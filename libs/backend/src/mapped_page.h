@@ -7,6 +7,7 @@
 
 #include <etcdpp/base/result.h>
 
+#include "mapped_file.h"
 #include "page_view.h"
 #include "tree_root.h"
 
@@ -17,7 +18,13 @@ class Environment;
 /// kCorrupt with file and page.
 base::Error damaged_page(const Environment& environment, std::uint64_t number, const char* what);
 
-/// A branch or leaf in the map, its bounds checked and no more.
+/// What is wrong with a branch or leaf in the map, or null: its bounds are checked and no more.
+inline const char* look_at(const MappedFile& map, std::uint64_t number, PageView& page) {
+  if (number < 2 || !map.contains(map.page(number) + map.page_size() - 1)) return "is outside of the file";
+  page = PageView(number, {map.page(number), map.page_size()});
+  return page.check_bounds();
+}
+/// The same as an error.
 base::Result<PageView> mapped_page(const Environment& environment, std::uint64_t number);
 
 /// What the record of a tree says.

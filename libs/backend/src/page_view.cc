@@ -2,26 +2,6 @@
 
 namespace etcdpp::backend {
 
-const char* PageView::check_bounds() {
-  const auto flags = load<std::uint16_t>(10);
-  if (load<std::uint64_t>(0) != number_) return "carries another page's number";
-  if (flags != kBranchPage && flags != kLeafPage) return "is neither branch nor leaf";
-  const std::size_t lower = load<std::uint16_t>(12);
-  const std::size_t upper = load<std::uint16_t>(14);
-  if (lower < kPageHead || lower % 2 != 0 || lower > upper || upper > bytes_.size()) return "has wrong bounds";
-  count_ = (lower - kPageHead) / 2;
-  return count_ == 0 ? "is empty" : nullptr;
-}
-
-const char* PageView::check_node(std::size_t i) const {
-  const std::size_t at = node(i);
-  const std::size_t upper = load<std::uint16_t>(14);
-  if (at < upper || at % 2 != 0 || at + kNodeHead > bytes_.size()) return "has a node outside of its bounds";
-  if (at + kNodeHead + load<std::uint16_t>(at + 6) > bytes_.size()) return "has a key outside of its bounds";
-  if (!is_branch() && at + node_size(at) > bytes_.size()) return "has a value outside of its bounds";
-  return nullptr;
-}
-
 const char* PageView::check() {
   if (const char* wrong = check_bounds()) return wrong;
   // Each node lies between `upper` and the end; together they fill that space, so none is missing and none is there twice.

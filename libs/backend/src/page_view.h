@@ -20,6 +20,7 @@ namespace etcdpp::backend {
 /// flags are the child's page number.
 class PageView {
  public:
+  PageView() = default;
   PageView(std::uint64_t number, base::BytesView bytes) : number_(number), bytes_(bytes) {}
 
   /// What is wrong with the page, or null. Nothing else may be asked before.
@@ -70,10 +71,30 @@ class PageView {
     return load<std::uint16_t>(at) | std::uint64_t{load<std::uint16_t>(at + 2)} << 16;
   }
 
-  std::uint64_t number_;
+  std::uint64_t number_ = kNoPage;
   base::BytesView bytes_;
   std::size_t count_ = 0;
 };
+
+inline const char* PageView::check_bounds() {
+  const auto flags = load<std::uint16_t>(10);
+  if (load<std::uint64_t>(0) != number_) return "carries another page's number";
+  if (flags != kBranchPage && flags != kLeafPage) return "is neither branch nor leaf";
+  const std::size_t lower = load<std::uint16_t>(12);
+  const std::size_t upper = load<std::uint16_t>(14);
+  if (lower < kPageHead || lower % 2 != 0 || lower > upper || upper > bytes_.size()) return "has wrong bounds";
+  count_ = (lower - kPageHead) / 2;
+  return count_ == 0 ? "is empty" : nullptr;
+}
+
+inline const char* PageView::check_node(std::size_t i) const {
+  const std::size_t at = node(i);
+  const std::size_t upper = load<std::uint16_t>(14);
+  if (at < upper || at % 2 != 0 || at + kNodeHead > bytes_.size()) return "has a node outside of its bounds";
+  if (at + kNodeHead + load<std::uint16_t>(at + 6) > bytes_.size()) return "has a key outside of its bounds";
+  if (!is_branch() && at + node_size(at) > bytes_.size()) return "has a value outside of its bounds";
+  return nullptr;
+}
 
 /// Of the record of a tree, kTreeRecordSize bytes: how deep it is, its nodes in leaves, where it begins (kNoPage: nowhere).
 inline std::uint16_t tree_depth(const char* record) {

@@ -1,11 +1,13 @@
 #include "row_search.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <string>
 
 #include "environment.h"
 #include "mapped_page.h"
+#include "row_format.h"
 
 namespace etcdpp::backend {
 
@@ -53,7 +55,6 @@ class NodeSearch {
     return !wrong_;
   }
 
-  std::uint64_t number() const { return number_; }
   int at() const { return at_; }
   // Whether the key at at() is the wanted one.
   bool exact() const { return exact_; }
@@ -128,6 +129,17 @@ class NodeSearch {
   __builtin_prefetch(begin + node_size - 1);
 }
 
+// The same of the node of a branch, if the branch is full and its children hold as many revisions each.
+[[gnu::always_inline]] inline void prefetch_child(const char* page, std::size_t page_size, const Span& span, std::uint64_t number, std::size_t node_size) {
+  __builtin_prefetch(page);
+  if (!span.low || !span.high || number < *span.low || number >= *span.high) return;
+  const std::size_t count = (page_size - kPageHead) / (node_size + sizeof(std::uint16_t));
+  const auto at = static_cast<std::size_t>(static_cast<double>(number - *span.low) / static_cast<double>(*span.high - *span.low) * static_cast<double>(count));
+  __builtin_prefetch(page + kPageHead + at * sizeof(std::uint16_t));
+  __builtin_prefetch(page + page_size - (at + 1) * node_size);
+  __builtin_prefetch(page + page_size - at * node_size - 1);
+}
+
 base::Result<base::BytesView> value_of(const Environment& environment, const PageView& leaf, std::size_t at) {
   if (!(leaf.node_flags(at) & kBigData)) return leaf.value(at);
   const MappedFile& map = environment.map();
@@ -138,35 +150,98 @@ base::Result<base::BytesView> value_of(const Environment& environment, const Pag
   return base::BytesView(map.page(first) + kPageHead, size);
 }
 
-}  // namespace
+// One search on its way from the root to a leaf.
+class Descent {
+ public:
+  void begin(const TreeRoot& root, base::BytesView row_key, std::size_t expected_size) {
+    number_ = root.page;
+    row_key_ = row_key;
+    stored_size_ = expected_size > 0 ? expected_size + kTrailerSize : 0;
+    span_ = {};
+    stored_.reset();
+  }
 
-base::Result<std::optional<base::BytesView>> find_row(const Environment& environment, Reader& reader, base::BytesView row_key,
-                                                     std::size_t expected_size) {
+  // Looks at its next page, the `depth`th from the root of a tree of `deepest`.
+  base::Result<> step(const Environment& environment, unsigned depth, unsigned deepest) {
+    PageView page;
+    if (const char* wrong = look_at(environment.map(), number_, page)) [[unlikely]]
+      return damaged_page(environment, number_, wrong);
+    if (page.is_branch() != (depth < deepest)) return damaged_page(environment, number_, "is at the wrong depth");
+    NodeSearch search(page, row_key_);
+    if (!search.run(span_)) return damaged_page(environment, number_, search.wrong());
+    const auto at = static_cast<std::size_t>(search.at());
+    if (!page.is_branch()) {
+      if (!search.exact()) return {};
+      ETCDPP_ASSIGN(stored_, value_of(environment, page, at));
+      return {};
+    }
+    span_ = search.span_of_child(span_);
+    const char* wrong = search.wrong() ? search.wrong() : page.check_node(at);
+    if (wrong) return damaged_page(environment, number_, wrong);
+    number_ = page.child(at);
+    return {};
+  }
+
+  // Asks for the page that the next step looks at.
+  void prefetch(const MappedFile& map, bool leaf) const {
+    const std::uint64_t number = number_of(row_key_);
+    if (leaf && stored_size_ > 0)
+      prefetch_row(map.page(number_), map.page_size(), span_, number, PageView::node_size(row_key_.size(), stored_size_));
+    else
+      prefetch_child(map.page(number_), map.page_size(), span_, number, PageView::node_size(row_key_.size(), 0));
+  }
+
+  const std::optional<base::BytesView>& stored() const { return stored_; }
+
+ private:
+  std::uint64_t number_ = kNoPage;
+  base::BytesView row_key_;
+  std::size_t stored_size_ = 0;  // 0: not known
+  Span span_;
+  std::optional<base::BytesView> stored_;
+};
+
+base::Result<const TreeRoot*> rows_of(const Environment& environment, Reader& reader) {
   if (const std::uint64_t snapshot = mdb_txn_id(reader.transaction); reader.rows_of != snapshot) {
     ETCDPP_ASSIGN(reader.rows, mapped_root(environment, reader.transaction, "key"));
     reader.rows_of = snapshot;
   }
-  std::uint64_t number = reader.rows.page;
-  if (number == kNoPage) return std::optional<base::BytesView>();
-  const MappedFile& map = environment.map();
-  Span span;
-  for (unsigned depth = 1;; ++depth) {
-    ETCDPP_ASSIGN(const PageView page, mapped_page(environment, number));
-    if (page.is_branch() != (depth < reader.rows.depth)) return damaged_page(environment, number, "is at the wrong depth");
-    NodeSearch search(page, row_key);
-    if (!search.run(span)) return damaged_page(environment, number, search.wrong());
-    if (!page.is_branch()) {
-      if (!search.exact()) return std::optional<base::BytesView>();
-      ETCDPP_ASSIGN(const base::BytesView stored, value_of(environment, page, static_cast<std::size_t>(search.at())));
-      return std::optional(stored);
-    }
-    span = search.span_of_child(span);
-    const char* wrong = search.wrong() ? search.wrong() : page.check_node(static_cast<std::size_t>(search.at()));
-    if (wrong) return damaged_page(environment, number, wrong);
-    number = page.child(static_cast<std::size_t>(search.at()));
-    if (expected_size > 0 && depth + 1 == reader.rows.depth)
-      prefetch_row(map.page(number), map.page_size(), span, search.number(), PageView::node_size(row_key.size(), expected_size));
+  return &reader.rows;
+}
+
+}  // namespace
+
+base::Result<std::optional<base::BytesView>> find_row(const Environment& environment, Reader& reader, base::BytesView row_key,
+                                                     std::size_t expected_size) {
+  ETCDPP_ASSIGN(const TreeRoot* root, rows_of(environment, reader));
+  Descent descent;
+  descent.begin(*root, row_key, expected_size);
+  if (root->page == kNoPage) return descent.stored();
+  for (unsigned depth = 1; depth <= root->depth; ++depth) {
+    ETCDPP_TRY(descent.step(environment, depth, root->depth));
+    if (depth < root->depth) descent.prefetch(environment.map(), depth + 1 == root->depth);
   }
+  return descent.stored();
+}
+
+base::Result<> find_rows(const Environment& environment, Reader& reader, std::span<RowLookup> lookups) {
+  ETCDPP_ASSIGN(const TreeRoot* root, rows_of(environment, reader));
+  for (RowLookup& lookup : lookups) lookup.value.reset();
+  if (root->page == kNoPage) return {};
+  std::array<Descent, kRowsSideBySide> descents;
+  for (; !lookups.empty(); lookups = lookups.subspan(std::min(lookups.size(), descents.size()))) {
+    const std::size_t n = std::min(lookups.size(), descents.size());
+    for (std::size_t i = 0; i < n; ++i)
+      descents[i].begin(*root, lookups[i].row_key, lookups[i].expected_size);
+    for (unsigned depth = 1; depth <= root->depth; ++depth) {
+      for (std::size_t i = 0; i < n; ++i) ETCDPP_TRY(descents[i].step(environment, depth, root->depth));
+      // In a loop of its own: each waits for the page's place in memory, and close to each other they do that together too.
+      if (depth < root->depth)
+        for (std::size_t i = 0; i < n; ++i) descents[i].prefetch(environment.map(), depth + 1 == root->depth);
+    }
+    for (std::size_t i = 0; i < n; ++i) lookups[i].value = descents[i].stored();
+  }
+  return {};
 }
 
 }  // namespace etcdpp::backend

@@ -57,6 +57,22 @@ TEST_CASE("row search: every row is found, whatever lies around it, and no other
       less.pop_back();
       if (key.size() == 17 && get(less, 0)) ++wrong;
     }
+    for (std::size_t at = 0; at < rows.size();) {
+      std::vector<std::string> keys;
+      std::vector<const std::string*> values;
+      for (auto n = random.below(100); n > 0 && at < rows.size(); --n, ++at) {
+        const bool there = !random.one_in(10);
+        const auto& [key, value] = random.one_in(2) ? rows[at] : rows[random.below(rows.size())];
+        keys.push_back(there ? key : key + '\0');
+        values.push_back(there ? &value : nullptr);
+      }
+      std::vector<RowLookup> lookups;
+      for (const auto& key : keys) lookups.push_back({.row_key = key, .expected_size = random.one_in(2) ? 256 : random.below(30'000), .value = "stale"});
+      REQUIRE(transaction->get_rows(lookups).has_value());
+      for (std::size_t i = 0; i < lookups.size(); ++i)
+        if (lookups[i].value.has_value() != (values[i] != nullptr) || (values[i] && *lookups[i].value != *values[i])) ++wrong;
+      transaction->forget_joined();
+    }
     CHECK(wrong == 0);
     CHECK_FALSE(get(row_key(0), 10));
     CHECK_FALSE(get(row_key(~std::uint64_t{0}), 10));
@@ -100,6 +116,20 @@ TEST_CASE("row search: a damaged page gives the row or an error, nothing else") 
         ++wrong;
       }
     }
+    std::vector<RowLookup> together;
+    std::vector<const std::string*> values;
+    for (int i = 0; i < 40; ++i) {
+      const auto& [key, value] = rows[random.below(rows.size())];
+      together.push_back({.row_key = key, .expected_size = value.size(), .value = std::nullopt});
+      values.push_back(&value);
+    }
+    if (!transaction->get_rows(together)) {
+      ++refused;
+    } else {
+      for (std::size_t i = 0; i < together.size(); ++i)
+        if (together[i].value && *together[i].value != *values[i]) ++wrong;
+    }
+    transaction->forget_joined();
     file.seekp(at);
     file.put(static_cast<char>(before));
     file.flush();
