@@ -52,7 +52,10 @@ IndexNode::Place IndexNode::find(base::BytesView key) const {
 unsigned IndexNode::guess_child(base::BytesView key) const {
   const std::uint64_t head = head_of(key, skip);
   const unsigned low = heads_below(head);
-  if (low < count && heads[low] == head) return child_of(key);
+  if (low < count && heads[low] == head) {
+    if (low + 1u < count && heads[low + 1] == head) return child_of(key);
+    return keys[low]->key() <= key || low == 0 ? low : low - 1;
+  }
   return low == 0 ? 0 : low - 1;
 }
 
@@ -73,6 +76,7 @@ void IndexNode::insert_key(unsigned position, KeyIndex* key) {
     refresh_heads();
   } else {
     set_key(position, key);
+    set_guide();
   }
 }
 
@@ -85,6 +89,7 @@ void IndexNode::set_key(unsigned position, KeyIndex* key) {
     refresh_heads();
   } else {
     heads[position] = head_of(key->key(), skip);
+    if (position % kGroup == 0) guide[position / kGroup] = heads[position];
   }
 }
 
@@ -96,6 +101,11 @@ void IndexNode::refresh_heads() {
   // A single key says nothing about its future neighbours: no prefix then, so that they rarely force this again.
   skip = count == 1 ? 0 : common_prefix(keys[0]->key(), keys[count - 1]->key());
   for (unsigned i = 0; i < count; ++i) heads[i] = head_of(keys[i]->key(), skip);
+  set_guide();
+}
+
+void IndexNode::set_guide() {
+  for (unsigned i = 0; i * kGroup < count; ++i) guide[i] = heads[i * kGroup];
 }
 
 void IndexNode::refresh_summary() {

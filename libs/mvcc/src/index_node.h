@@ -52,14 +52,17 @@ struct InnerNode;
 ///
 /// Searching compares eight bytes that stand in the node itself: those behind the prefix that all its keys share
 /// (`skip` bytes). Only where they are equal is a key itself looked at, so a search costs about one cache miss a level.
+/// The heads are in groups; the first of each also stands in `guide`, which says which group to look at.
 struct IndexNode {
   static constexpr unsigned kFanout = 64;
+  static constexpr unsigned kGroup = 8;  // as many heads as a line of memory has
 
   std::uint64_t made_in;
   std::uint32_t skip = 0;
   std::uint16_t count = 0;
   std::uint16_t level = 0;  // 0: leaf
   Summary below;
+  std::uint64_t guide[kFanout / kGroup];
   std::uint64_t heads[kFanout];
   KeyIndex* keys[kFanout];
 
@@ -96,23 +99,47 @@ struct IndexNode {
   /// Adds copies of `from`'s keys and children at and behind `position` after this node's last.
   void append_from(const IndexNode& from, unsigned position);
 
-  /// Asks for the lines that a search will touch, all at once; and for those of the keys' places, of which it will touch
-  /// one, but one that it does not know before it has seen the heads.
+  /// Asks for all lines that a search may touch, at once: for who looks for one key and would wait a second time
+  /// otherwise.
   void prefetch() const {
-    for (unsigned i = 0; i < kFanout; i += 8) __builtin_prefetch(heads + i);
-    for (unsigned i = 0; i < kFanout; i += 8) __builtin_prefetch(keys + i);
+    prefetch_guide();
+    for (unsigned i = 0; i < kFanout; i += kGroup) __builtin_prefetch(heads + i);
+    for (unsigned i = 0; i < kFanout; i += kGroup) __builtin_prefetch(keys + i);
+  }
+  /// The same in two steps with a few lines each: for who looks for several keys in several nodes, and would want more
+  /// lines of memory than a processor fetches at once.
+  void prefetch_guide() const {
+    __builtin_prefetch(this);
+    __builtin_prefetch(guide);
+    __builtin_prefetch(guide + kFanout / kGroup - 1);
+  }
+  void prefetch_group(base::BytesView key) const {
+    const unsigned begin = group_of(head_of(key, skip));
+    __builtin_prefetch(heads + begin);
+    __builtin_prefetch(heads + begin + kGroup - 1);
+    if (leaf()) __builtin_prefetch(keys + begin);
+    if (leaf()) __builtin_prefetch(keys + begin + kGroup - 1);
+    if (!leaf()) prefetch_children(begin);
   }
 
   static std::uint64_t head_of(base::BytesView key, std::size_t skip);
 
  private:
-  /// Heads below `head`: the position of the first that is not.
+  /// Where the group begins that a search for `head` looks at.
+  unsigned group_of(std::uint64_t head) const {
+    unsigned groups = 0;
+    for (unsigned i = 0; i * kGroup < count; ++i) groups += guide[i] < head;
+    return groups == 0 ? 0 : (groups - 1) * kGroup;
+  }
+  /// Heads below `head`: the position of the first that is not. (Not a binary search: its loads wait for one another.)
   unsigned heads_below(std::uint64_t head) const {
-    // Not a binary search: its loads wait for one another, these do not.
-    unsigned below_head = 0;
-    for (unsigned i = 0; i < count; ++i) below_head += heads[i] < head;
+    unsigned below_head = group_of(head);
+    const unsigned end = std::min(below_head + kGroup, unsigned{count});
+    for (unsigned i = below_head; i < end; ++i) below_head += heads[i] < head;
     return below_head;
   }
+  void set_guide();
+  inline void prefetch_children(unsigned begin) const;
 };
 
 struct InnerNode : IndexNode {
@@ -124,6 +151,11 @@ inline InnerNode& IndexNode::inner() {
 }
 inline const InnerNode& IndexNode::inner() const {
   return static_cast<const InnerNode&>(*this);
+}
+
+inline void IndexNode::prefetch_children(unsigned begin) const {
+  __builtin_prefetch(inner().children + begin);
+  __builtin_prefetch(inner().children + begin + kGroup - 1);
 }
 
 inline std::size_t node_bytes(const IndexNode& node) {

@@ -1,11 +1,23 @@
-#include <etcdpp/base/assert.h>
 #include <etcdpp/mvcc/tree_index.h>
+
+#include <algorithm>
+#include <array>
+
+#include <etcdpp/base/assert.h>
 
 #include "index_node.h"
 #include "key_index.h"
 
 namespace etcdpp::mvcc {
 namespace {
+
+// Where comparing keys leads.
+const KeyIndex* find_by_keys(const IndexNode* root, base::BytesView key) {
+  const IndexNode* node = root;
+  while (!node->leaf()) node = node->inner().children[node->child_of(key)];
+  const auto place = node->find(key);
+  return place.exact ? node->keys[place.position] : nullptr;
+}
 
 const KeyIndex* find_entry(const IndexNode* root, base::BytesView key) {
   if (!root) return nullptr;
@@ -15,10 +27,32 @@ const KeyIndex* find_entry(const IndexNode* root, base::BytesView key) {
     node->prefetch();
   }
   if (const unsigned at = node->guess_key(key); at < node->count && node->keys[at]->key() == key) return node->keys[at];
-  node = root;
-  while (!node->leaf()) node = node->inner().children[node->child_of(key)];
-  const auto place = node->find(key);
-  return place.exact ? node->keys[place.position] : nullptr;
+  return find_by_keys(root, key);
+}
+
+// The same of up to kKeysSideBySide keys, all a level at a time: while one waits for its node, the others' are on their way
+// too.
+void find_entries(const IndexNode* root, std::span<const KeyLookup> lookups, const KeyIndex** found) {
+  std::array<const IndexNode*, kKeysSideBySide> nodes;
+  const std::size_t n = lookups.size();
+  for (std::size_t i = 0; i < n; ++i) nodes[i] = root;
+  for (unsigned level = root->level; level > 0; --level) {
+    for (std::size_t i = 0; i < n; ++i) nodes[i] = nodes[i]->inner().children[nodes[i]->guess_child(lookups[i].key)];
+    for (std::size_t i = 0; i < n; ++i) nodes[i]->prefetch_guide();
+    for (std::size_t i = 0; i < n; ++i) nodes[i]->prefetch_group(lookups[i].key);
+  }
+  for (std::size_t i = 0; i < n; ++i) {
+    const unsigned at = nodes[i]->guess_key(lookups[i].key);
+    found[i] = at < nodes[i]->count ? nodes[i]->keys[at] : nullptr;
+  }
+  for (std::size_t i = 0; i < n; ++i) {
+    __builtin_prefetch(found[i]);
+    __builtin_prefetch(reinterpret_cast<const char*>(found[i]) + 63);
+  }
+  for (std::size_t i = 0; i < n; ++i) {
+    if (!found[i] || found[i]->key() != lookups[i].key) found[i] = find_by_keys(root, lookups[i].key);
+    if (found[i] && found[i]->count > 1) __builtin_prefetch(&found[i]->last());
+  }
 }
 
 /// Sums over [begin, end) taking whole subtrees where `known(summary)`, looking at single keys elsewhere.
@@ -70,6 +104,18 @@ bool empty_interval(const KeyRange& range) {
 std::optional<KeyState> IndexRoot::get(base::BytesView key, std::int64_t at) const {
   const KeyIndex* entry = find_entry(node_, key);
   return entry ? entry->get(at) : std::nullopt;
+}
+
+void IndexRoot::get(std::span<KeyLookup> lookups) const {
+  for (KeyLookup& lookup : lookups) lookup.state.reset();
+  if (!node_) return;
+  std::array<const KeyIndex*, kKeysSideBySide> found;
+  for (; !lookups.empty(); lookups = lookups.subspan(std::min(lookups.size(), found.size()))) {
+    const std::size_t n = std::min(lookups.size(), found.size());
+    find_entries(node_, lookups.first(n), found.data());
+    for (std::size_t i = 0; i < n; ++i)
+      if (found[i]) lookups[i].state = found[i]->get(lookups[i].at);
+  }
 }
 
 std::int64_t IndexRoot::count(const KeyRange& range, std::int64_t at) const {

@@ -1,6 +1,7 @@
 #include <etcdpp/mvcc/range_reader.h>
 
 #include <algorithm>
+#include <array>
 #include <string>
 
 #include <etcdpp/mvcc/key_value.h>
@@ -29,10 +30,13 @@ base::Result<base::BytesView> RangeReader::row(Revision revision, std::size_t ex
   const RowKeyBytes key(revision, false);
   if (auto buffered = view_->buffers.find(key)) return *buffered;
   ETCDPP_ASSIGN(const auto stored, transaction_.get_row(key, expected_size));
-  if (!stored) [[unlikely]]
-    return base::Error(Errc::kRowMissing,
-                       view_->buffers.database->path() + ": revision " + std::to_string(revision.main) + "." + std::to_string(revision.sub));
+  if (!stored) [[unlikely]] return lost(revision);
   return *stored;
+}
+
+base::Error RangeReader::lost(Revision revision) const {
+  return base::Error(Errc::kRowMissing,
+                     view_->buffers.database->path() + ": revision " + std::to_string(revision.main) + "." + std::to_string(revision.sub));
 }
 
 base::Result<std::optional<base::BytesView>> RangeReader::get(base::BytesView key, std::int64_t at) const {
@@ -40,6 +44,52 @@ base::Result<std::optional<base::BytesView>> RangeReader::get(base::BytesView ke
   if (!state) return std::optional<base::BytesView>();
   ETCDPP_ASSIGN(const auto bytes, row(state->modified, state->row_bytes));
   return std::optional<base::BytesView>(bytes);
+}
+
+void RangeReader::get(std::span<KeyRead> reads) const {
+  while (!reads.empty()) {
+    const std::size_t n = std::min(reads.size(), kKeysSideBySide);
+    get_side_by_side(reads.first(n));
+    reads = reads.subspan(n);
+  }
+}
+
+void RangeReader::get_side_by_side(std::span<KeyRead> reads) const {
+  std::array<KeyLookup, kKeysSideBySide> keys;
+  for (std::size_t i = 0; i < reads.size(); ++i) {
+    reads[i].key_value = std::optional<base::BytesView>();
+    const auto at = resolve(reads[i].revision);
+    if (!at) reads[i].key_value = at.error();
+    keys[i] = {.key = reads[i].key, .at = at.value_or(0), .state = std::nullopt};
+  }
+  view_->index.get(std::span(keys).first(reads.size()));
+
+  static_assert(kKeysSideBySide == backend::kRowsSideBySide);
+  std::array<std::optional<RowKeyBytes>, kKeysSideBySide> row_keys;
+  std::array<backend::RowLookup, kKeysSideBySide> rows;
+  std::array<std::size_t, kKeysSideBySide> read_of;
+  std::size_t wanted = 0;
+  for (std::size_t i = 0; i < reads.size(); ++i) {
+    if (!reads[i].key_value || !keys[i].state) continue;
+    const RowKeyBytes& row_key = row_keys[i].emplace(keys[i].state->modified, false);
+    if (const auto buffered = view_->buffers.find(row_key)) {
+      reads[i].key_value = buffered;
+      continue;
+    }
+    rows[wanted] = {.row_key = row_key, .expected_size = keys[i].state->row_bytes, .value = std::nullopt};
+    read_of[wanted++] = i;
+  }
+  const auto found = transaction_.get_rows(std::span(rows).first(wanted));
+  for (std::size_t i = 0; i < wanted; ++i) {
+    auto& answer = reads[read_of[i]].key_value;
+    if (!found) {
+      answer = found.error();
+    } else if (!rows[i].value) [[unlikely]] {
+      answer = lost(keys[read_of[i]].state->modified);
+    } else {
+      answer = rows[i].value;
+    }
+  }
 }
 
 base::Result<RangeAnswer> RangeReader::range(const KeyRange& range, const RangeOptions& options,

@@ -329,6 +329,34 @@ TEST_CASE("store: random histories equal a map of maps, at every revision, throu
                            std::to_string(v.version) + "," + std::to_string(v.lease));
       REQUIRE(list(reader, KeyRange::all(), {.revision = at}) == expected);
     };
+    // Sixty keys and others, each at a revision of its own, side by side.
+    const auto check_reads = [&](const RangeReader& reader) {
+      const std::int64_t newest = reader.view().revision, oldest = std::max<std::int64_t>(1, reader.view().compact_revision);
+      std::vector<std::string> names;
+      for (auto n = random.below(100); n > 0; --n) names.push_back("key" + std::to_string(random.below(70)));
+      std::vector<KeyRead> reads;
+      for (const auto& key : names)
+        reads.push_back({.key = key, .revision = oldest - 1 + static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(newest - oldest + 3)))});
+      reader.get(reads);
+      for (const auto& read : reads) {
+        if (read.revision > newest) {
+          REQUIRE((!read.key_value && read.key_value.error().code == Errc::kFutureRevision));
+          continue;
+        }
+        if (read.revision > 0 && read.revision < reader.view().compact_revision) {
+          REQUIRE((!read.key_value && read.key_value.error().code == Errc::kCompacted));
+          continue;
+        }
+        REQUIRE(read.key_value);
+        const Model& then = history.at(read.revision <= 0 ? newest : read.revision);
+        const auto expected = then.find(std::string(read.key));
+        REQUIRE(read.key_value->has_value() == (expected != then.end()));
+        if (expected == then.end()) continue;
+        const auto kv = decode_key_value(**read.key_value);
+        REQUIRE((kv && kv->key == read.key && kv->value == expected->second.value && kv->mod_revision == expected->second.mod &&
+                 kv->version == expected->second.version));
+      }
+    };
     auto name = [&] { return "key" + std::to_string(random.below(60)); };
     for (int step = 0; step < 700; ++step) {
       const auto what = random.below(100);
@@ -395,6 +423,7 @@ TEST_CASE("store: random histories equal a map of maps, at every revision, throu
       const auto reader = f.reader();
       const auto newest = reader.view().revision;
       const auto oldest = std::max<std::int64_t>(1, reader.view().compact_revision);
+      check_reads(reader);
       check(reader, newest);
       check(reader, oldest);
       check(reader, oldest + static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(newest - oldest + 1))));

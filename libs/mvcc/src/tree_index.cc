@@ -126,6 +126,7 @@ IndexNode* TreeIndex::writable(IndexNode* node) {
   copy->count = node->count;
   copy->level = node->level;
   copy->below = node->below;
+  std::memcpy(copy->guide, node->guide, sizeof node->guide);
   std::memcpy(copy->heads, node->heads, node->count * sizeof(node->heads[0]));
   std::memcpy(copy->keys, node->keys, node->count * sizeof(node->keys[0]));
   if (!leaf) std::memcpy(copy->inner().children, node->inner().children, node->count * sizeof(IndexNode*));

@@ -210,6 +210,16 @@ TEST_CASE("index: random histories equal a plain list of generations, at every r
       const auto root = index.current();
       std::vector<std::string> live;
       std::int64_t bytes = 0;
+      std::vector<std::string> names;
+      for (auto n = random.below(200); n > 0; --n) names.push_back(name(random.below(key_count)) + (random.one_in(9) ? "?" : ""));
+      std::vector<KeyLookup> lookups;
+      for (const auto& key : names) lookups.push_back({.key = key, .at = at - (random.one_in(3) ? 1 : 0), .state = KeyState{}});
+      root.get(lookups);
+      for (const auto& lookup : lookups) {
+        const auto alone = root.get(lookup.key, lookup.at);
+        REQUIRE(lookup.state.has_value() == alone.has_value());
+        if (alone) REQUIRE((lookup.state->key == lookup.key && lookup.state->modified == alone->modified && lookup.state->version == alone->version));
+      }
       for (int n = 0; n < key_count; ++n) {
         const auto expected = model.get(name(n), at);
         const auto got = root.get(name(n), at);

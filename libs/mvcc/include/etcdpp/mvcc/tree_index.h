@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include <etcdpp/base/bytes.h>
@@ -40,6 +41,15 @@ struct Generation {
   friend bool operator==(const Generation&, const Generation&) = default;
 };
 
+/// One key of several that are looked up side by side.
+struct KeyLookup {
+  base::BytesView key;
+  std::int64_t at = 0;             ///< Main revision.
+  std::optional<KeyState> state;   ///< The answer: none if it did not exist then.
+};
+/// So many at a time: more would want more lines of memory than a processor fetches at once.
+inline constexpr std::size_t kKeysSideBySide = 32;
+
 /// A published state of the key index: never changes.
 ///
 /// Threads: any, while the View that carries it is held. Every answer that says `at` is about the state after main
@@ -50,6 +60,8 @@ class IndexRoot {
 
   /// The key at `at`, none if it did not exist then. O(log n).
   std::optional<KeyState> get(base::BytesView key, std::int64_t at) const;
+  /// The same of several keys at once, which costs less than one after the other (they wait for memory together).
+  void get(std::span<KeyLookup> lookups) const;
 
   /// Keys of `range` that existed at `at`. O(log n + subtrees in which a key was created or deleted after `at`).
   std::int64_t count(const KeyRange& range, std::int64_t at) const;
