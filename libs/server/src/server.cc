@@ -139,7 +139,10 @@ void Server::Running::add_services(std::uint64_t seed) {
   watch_ = std::make_unique<WatchService>(*member_, seed + 1);
   cluster_ = std::make_unique<ClusterService>(*member_);
   maintenance_ = std::make_unique<MaintenanceService>(*member_, readers_, health_);
-  for (unsigned i = 0; i < io_.size(); ++i) watch_->add_thread(io_[i]);
+  for (unsigned i = 0; i < io_.size(); ++i) {
+    kv_->add_thread(io_[i]);
+    watch_->add_thread(io_[i]);
+  }
   add_interceptors(grpc_, *member_, client_versions_);
   kv_->add_to(grpc_);
   lease_->add_to(grpc_);

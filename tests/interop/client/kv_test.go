@@ -37,6 +37,7 @@ func TestKV(t *testing.T) {
 		{"every past revision is readable", pastRevisions},
 		{"filters on mod and create revision", revisionFilters},
 		{"serializable get", serializableGet},
+		{"many gets at once get each its own key and revision", manyGetsAtOnce},
 		{"get at a future revision", futureRevision},
 		{"put with prev-kv", putPrevKV},
 		{"put with ignore-value and ignore-lease", putIgnore},
@@ -479,6 +480,72 @@ func concurrentPuts(f *fixture) {
 		equal(f, "revision", r, before+1+int64(i))
 	}
 	equal(f, "keys", f.all().Count, workers*each+1)
+}
+
+// Gets of one key that arrive together are read together; none may see another's.
+func manyGetsAtOnce(f *fixture) {
+	const keys, rounds, workers = 300, 40, 64
+	name := func(i int) string { return f.key(fmt.Sprintf("%03d", i)) }
+	value := func(i, version int) string {
+		if i%50 == 0 {
+			return fmt.Sprintf("%d.%d/%s", i, version, strings.Repeat("large", 10_000))
+		}
+		return fmt.Sprintf("%d.%d", i, version)
+	}
+	first := make([]int64, keys)
+	for version := 1; version <= 2; version++ {
+		for i := range keys {
+			r, err := f.client.Put(f.ctx, name(i), value(i, version))
+			f.noError(err)
+			if version == 1 {
+				first[i] = r.Header.Revision
+			}
+		}
+	}
+	newest := f.put("last", "").Header.Revision
+	var group sync.WaitGroup
+	for w := range workers {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			for r := range rounds {
+				i := (w*rounds + r*7) % keys
+				options, want := []clientv3.OpOption{}, value(i, 2)
+				if w%2 == 0 {
+					options = append(options, clientv3.WithSerializable())
+				}
+				var wantError error
+				switch r % 5 {
+				case 0:
+					options, want = append(options, clientv3.WithRev(first[i])), value(i, 1)
+				case 1:
+					options, want = append(options, clientv3.WithRev(first[i]-1)), ""
+				case 2:
+					options, wantError = append(options, clientv3.WithRev(newest+1000)), rpctypes.ErrFutureRev
+				case 3:
+					options, want = append(options, clientv3.WithKeysOnly()), ""
+				}
+				got, err := f.client.Get(f.ctx, name(i), options...)
+				if wantError != nil {
+					if !errors.Is(err, wantError) {
+						f.Errorf("get at a future revision: %v", err)
+					}
+					continue
+				}
+				if err != nil {
+					f.Error(err)
+					return
+				}
+				there := r%5 != 1
+				if got.Count != int64(len(got.Kvs)) || (len(got.Kvs) == 1) != there || got.Header.Revision < newest {
+					f.Errorf("%s: %v", name(i), got)
+				} else if there && (string(got.Kvs[0].Key) != name(i) || string(got.Kvs[0].Value) != want) {
+					f.Errorf("%s: key %s, value of %d bytes", name(i), got.Kvs[0].Key, len(got.Kvs[0].Value))
+				}
+			}
+		}()
+	}
+	group.Wait()
 }
 
 func namespaceWrapper(f *fixture) {

@@ -25,13 +25,25 @@ void KvService::add_to(net::GrpcServer& server) {
   server.unary("/etcdserverpb.KV/Compact", bind(&KvService::compact));
 }
 
+void KvService::add_thread(net::IoThread& thread) {
+  KeyReads& reads = key_reads_.try_emplace(&thread, member_, header_writer()).first->second;
+  thread.on_batch_end([&reads] { reads.answer(); });
+}
+
 void KvService::range(net::CallRef call, std::string_view message) {
   etcdserverpb::RangeRequest request;
   if (!parse_request(request, message, *call)) return;
   if (const auto checked = check_range_request(request); !checked) return refuse(*call, checked.error());
   const base::Instant asked = member_.clock().now();
-  if (request.serializable()) return answer_range(*call, request, asked);
-  when_linearizable(std::move(call), [this, request = std::move(request), asked](net::GrpcCall& ready) { answer_range(ready, request, asked); });
+  if (request.serializable()) return begin_range(std::move(call), request, asked);
+  when_linearizable(std::move(call),
+                    [this, request = std::move(request), asked](net::GrpcCall& ready) { begin_range(ready.ref(), request, asked); });
+}
+
+void KvService::begin_range(net::CallRef call, const etcdserverpb::RangeRequest& request, base::Instant asked) {
+  if (!KeyReads::takes(request)) return answer_range(*call, request, asked);
+  KeyReads& together = key_reads_.at(&call->executor());
+  together.add(std::move(call), request, asked);
 }
 
 void KvService::answer_range(net::GrpcCall& call, const etcdserverpb::RangeRequest& request, base::Instant asked) {

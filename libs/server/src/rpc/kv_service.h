@@ -1,5 +1,10 @@
 #pragma once
 
+#include <unordered_map>
+
+#include <etcdpp/net/io_thread.h>
+
+#include "key_reads.h"
 #include "range_answer.h"
 #include "service.h"
 
@@ -10,6 +15,8 @@ class KvService : public Service {
  public:
   KvService(Member& member, ReaderPool& readers) : Service(member), shared_{member, readers} {}
   void add_to(net::GrpcServer& server);
+  /// Before the threads start, and before other hooks at the end of their turns: reads need not wait for the log.
+  void add_thread(net::IoThread& thread);
 
  private:
   void range(net::CallRef call, std::string_view message);
@@ -19,11 +26,13 @@ class KvService : public Service {
   void txn(net::CallRef call, std::string_view message);
   void compact(net::CallRef call, std::string_view message);
 
+  void begin_range(net::CallRef call, const etcdserverpb::RangeRequest& request, base::Instant asked);
   void answer_range(net::GrpcCall& call, const etcdserverpb::RangeRequest& request, base::Instant asked);
   void answer_txn(net::GrpcCall& call, const etcdserverpb::TxnRequest& request, base::Instant asked);
   HeaderWriter header_writer() const;
 
   RangeShared shared_;
+  std::unordered_map<const net::Executor*, KeyReads> key_reads_;
 };
 
 }  // namespace etcdpp::server

@@ -146,10 +146,13 @@ void begin_selected(const SelectedPtr& at) {
 
 }  // namespace
 
+void count_range(Member& member, const RangeTimes& times, bool success) {
+  member.metrics().range_reads.observe(RequestKind::kRange, success, times.ended - times.begun);
+  member.metrics().requests.observe(RequestKind::kRange, success, times.ended - times.asked);
+}
+
 void count_range(Member& member, const RangeReply& reply, bool success) {
-  const base::Instant now = member.clock().now();
-  member.metrics().range_reads.observe(RequestKind::kRange, success, now - reply.begun);
-  member.metrics().requests.observe(RequestKind::kRange, success, now - reply.asked);
+  count_range(member, {.asked = reply.asked, .begun = reply.begun, .ended = member.clock().now()}, success);
 }
 
 void refuse_range(Member& member, net::GrpcCall& call, const base::Error& error) {

@@ -44,7 +44,13 @@ void answer_in_key_order(RangeShared& shared, net::GrpcCall& call, const etcdser
 void answer_selected(RangeShared& shared, net::GrpcCall& call, const etcdserverpb::RangeRequest& request, mvcc::RangeReader& reader,
                      const RangeReply& reply);
 
+/// When a Range came, its reading began, and it is answered.
+struct RangeTimes {
+  base::Instant asked, begun, ended;
+};
 /// Counts the times of a Range that is about to be answered or refused.
+void count_range(Member& member, const RangeTimes& times, bool success);
+/// The same, answered now.
 void count_range(Member& member, const RangeReply& reply, bool success);
 
 /// Refuses a range that failed; a database that cannot be read ends the member.
