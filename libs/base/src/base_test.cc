@@ -11,6 +11,7 @@
 #include <etcdpp/base/failpoint.h>
 #include <etcdpp/base/mailbox.h>
 #include <etcdpp/base/random.h>
+#include <etcdpp/base/worker.h>
 
 using namespace etcdpp::base;
 
@@ -149,4 +150,18 @@ TEST_CASE("failpoints: terms are understood or refused, a sleep sleeps") {
   CHECK(took("c") >= std::chrono::milliseconds(20));
   CHECK(set_failpoint("a", "off"));
   CHECK(took("a") < std::chrono::milliseconds(20));
+}
+
+TEST_CASE("worker: pieces run one after the other, and are done when it is waited for or gone") {
+  std::vector<int> order;
+  {
+    Worker worker("beside");
+    worker.wait();
+    for (int i = 0; i < 100; ++i) worker.start([&order, i] { order.push_back(i); });
+    worker.wait();
+    CHECK(order.size() == 100);
+    worker.start([&order] { order.push_back(100); });
+  }
+  REQUIRE(order.size() == 101);
+  for (int i = 0; i <= 100; ++i) CHECK(order[static_cast<std::size_t>(i)] == i);
 }
