@@ -26,9 +26,9 @@ Backend::Backend(const Options& options, std::shared_ptr<Database> database,
 
 Backend::~Backend() = default;
 
-base::Result<std::unique_ptr<Backend>> Backend::open(const Options& options) {
+base::Result<std::unique_ptr<Backend>> Backend::open(const Options& options, const RowVisitor& on_row) {
   ETCDPP_ASSERT(options.env && options.clock && options.logger, "a backend needs an environment, a clock and a logger");
-  ETCDPP_ASSIGN(OpenedDatabase opened, open_database(options));
+  ETCDPP_ASSIGN(OpenedDatabase opened, open_database(options, on_row));
   std::unique_ptr<Backend> backend(
       new Backend(options, std::move(opened.database), std::move(opened.preallocation), std::move(opened.state)));
   backend->live_bytes_.store(opened.live_bytes, std::memory_order_relaxed);

@@ -3,6 +3,7 @@
 #include <etcdpp/backend/page_reader.h>
 
 #include "row_format.h"
+#include "row_parts.h"
 #include "unfinished_database.h"
 
 namespace etcdpp::backend {
@@ -51,6 +52,44 @@ base::Result<> check_identity(const Options& options, const std::string& path, s
                                              " in cluster " + base::hex(options.cluster_id));
 }
 
+// Puts rows together from what the verification has found in the tree `key`, and hands them on.
+class RowFeed {
+ public:
+  RowFeed(const RowVisitor& visit, const std::string& path) : visit_(visit), path_(path) {}
+
+  void take(std::uint64_t page, base::BytesView key, base::BytesView stored) {
+    if (!fine_) return;
+    switch (join_.take(key, stored, false)) {
+      case RowJoin::Taken::kRow: fine_ = visit_(join_.key(), join_.value()); return;
+      case RowJoin::Taken::kMore: return;
+      case RowJoin::Taken::kWrong:
+        fine_ = base::Error(Errc::kCorrupt, path_ + ": page " + std::to_string(page) + ": checksum of row " + base::hex(key) + " in tree key");
+    }
+  }
+  /// What was wrong, if anything: said only once the file is known to be this member's, of a known format.
+  base::Result<> end() {
+    if (fine_ && join_.open()) {
+      join_.give_up();
+      return base::Error(Errc::kCorrupt, path_ + ": row " + base::hex(join_.key()) + " in tree key has lost its last parts");
+    }
+    return fine_;
+  }
+
+ private:
+  const RowVisitor& visit_;
+  const std::string& path_;
+  RowJoin join_;
+  base::Result<> fine_;
+};
+
+base::Result<> verify(base::Env& env, const std::string& path, RowFeed* rows) {
+  ETCDPP_ASSIGN(const auto pages, PageReader::open(env, path));
+  if (!rows) return pages->verify(row_is_whole);
+  return pages->verify(row_is_whole, [&](std::string_view tree, std::uint64_t page, base::BytesView key, base::BytesView stored) {
+    if (tree == "key") rows->take(page, key, stored);
+  });
+}
+
 }  // namespace
 
 base::Result<std::shared_ptr<base::File>> take_lock(base::Env& env, const DatabasePaths& paths) {
@@ -62,7 +101,7 @@ base::Result<std::shared_ptr<base::File>> take_lock(base::Env& env, const Databa
   return std::shared_ptr<base::File>(std::move(file));
 }
 
-base::Result<OpenedDatabase> open_database(const Options& options) {
+base::Result<OpenedDatabase> open_database(const Options& options, const RowVisitor& on_row) {
   base::Env& env = *options.env;
   const DatabasePaths paths(options.data_dir);
   if (env.exists(paths.etcd_database)) return base::Error(Errc::kEtcdDatabase, paths.etcd_database);
@@ -77,10 +116,8 @@ base::Result<OpenedDatabase> open_database(const Options& options) {
     ETCDPP_TRY(create(options, paths, lock));
   }
   ETCDPP_ASSIGN(auto file, open_durable(env, paths));
-  if (!out.state.created) {
-    ETCDPP_ASSIGN(const auto pages, PageReader::open(env, paths.database));
-    ETCDPP_TRY(pages->verify(row_is_whole));
-  }
+  RowFeed rows(on_row, paths.database);
+  if (!out.state.created) ETCDPP_TRY(verify(env, paths.database, on_row ? &rows : nullptr));
   ETCDPP_ASSIGN(auto environment, Environment::open(paths.database, options.map_size, options.max_readers, false, lock));
   {
     ETCDPP_ASSIGN(WriteTransaction transaction, WriteTransaction::begin(*environment));
@@ -92,6 +129,7 @@ base::Result<OpenedDatabase> open_database(const Options& options) {
     ETCDPP_ASSIGN(const std::uint64_t cluster_id, transaction.get_own(own_key::kClusterId));
     ETCDPP_ASSIGN(const std::uint64_t member_id, transaction.get_own(own_key::kMemberId));
     ETCDPP_TRY(check_identity(options, paths.database, cluster_id, member_id));
+    ETCDPP_TRY(rows.end());
     out.live_bytes = transaction.live_bytes();
     // From now on there may be rows in it that the older format does not have.
     if (out.state.format_version < kFormatVersion) {

@@ -20,7 +20,7 @@ struct OpenedDatabase {
 /// The lock of a data directory's database, for as long as the result is held; kLocked.
 base::Result<std::shared_ptr<base::File>> take_lock(base::Env& env, const DatabasePaths& paths);
 
-/// Opens the database of a data directory, or makes an empty one; a refusal changes nothing.
-base::Result<OpenedDatabase> open_database(const Options& options);
+/// Opens the database of a data directory, or makes an empty one; a refusal changes nothing. `on_row`: see Backend::open.
+base::Result<OpenedDatabase> open_database(const Options& options, const RowVisitor& on_row);
 
 }  // namespace etcdpp::backend

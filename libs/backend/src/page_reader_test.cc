@@ -73,6 +73,43 @@ TEST_CASE("page reader: reads what LMDB wrote, from any row on") {
   }
 }
 
+TEST_CASE("backend: what open hands on are the rows that a scan finds, parts joined, and what is refused there it refuses") {
+  TestDirectory directory;
+  Rows seen;
+  const RowVisitor see = [&](base::BytesView key, base::BytesView value) -> base::Result<> {
+    seen.emplace_back(key, value);
+    return {};
+  };
+  REQUIRE(Backend::open(test_options(directory), see).has_value());
+  CHECK(seen.empty());
+  {
+    auto backend = open_backend(test_options(directory));
+    fill(*backend);
+  }
+  {
+    auto backend = Backend::open(test_options(directory), see);
+    REQUIRE(backend.has_value());
+    CHECK(seen.size() == 1800);
+    CHECK(seen == rows_of(**backend, Bucket::kKey));
+  }
+  std::size_t taken = 0;
+  const RowVisitor refuse = [&](base::BytesView, base::BytesView) -> base::Result<> {
+    if (++taken < 1000) return {};
+    return base::Error(Errc::kCorrupt, "not this one");
+  };
+  auto refused = Backend::open(test_options(directory), refuse);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().context == "not this one");
+  CHECK(taken == 1000);
+  // Whose database it is comes first.
+  Options other = test_options(directory);
+  other.member_id = 0xa2;
+  taken = 0;
+  refused = Backend::open(other, refuse);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().code == Errc::kOtherMember);
+}
+
 TEST_CASE("database file: buckets as the backend has them, a damaged row marked") {
   TestDirectory directory;
   std::map<Bucket, Rows> expected;

@@ -226,7 +226,13 @@ TEST_CASE("row parts: a part that is gone is found at the start, named by a file
   {
     auto backend = Backend::open(test_options(directory));
     REQUIRE(backend.has_value());
-    CHECK((*backend)->scan_key_rows([](base::BytesView, base::BytesView) -> base::Result<> { return {}; }).error().code == Errc::kCorrupt);
+    const RowVisitor none = [](base::BytesView, base::BytesView) -> base::Result<> { return {}; };
+    CHECK((*backend)->scan_key_rows(none).error().code == Errc::kCorrupt);
+    backend->reset();
+    const auto refused = Backend::open(test_options(directory), none);
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().code == Errc::kCorrupt);
+    CHECK(refused.error().context.find(base::hex(std::string_view(lost))) != std::string::npos);
   }
   const auto file = DatabaseFile::open(base::posix_env(), directory.database());
   REQUIRE(file.has_value());
@@ -286,7 +292,14 @@ TEST_CASE("row parts: a file of format 1, whose large rows stand in one piece, i
     }));
     CHECK(found == rows);
   };
-  auto backend = open_backend(test_options(directory));
+  std::map<std::string, std::string> at_open;
+  auto opened = Backend::open(test_options(directory), [&](base::BytesView key, base::BytesView value) -> base::Result<> {
+    at_open.emplace(key, value);
+    return {};
+  });
+  REQUIRE(opened.has_value());
+  CHECK(at_open == rows);
+  auto backend = std::move(*opened);
   CHECK(backend->opened().format_version == kFormatVersion);
   same(*backend);
   backend->buffer().append_row(row_key(30), value_of(9'000, 30));

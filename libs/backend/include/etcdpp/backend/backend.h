@@ -95,15 +95,17 @@ struct Sizes {
 /// that is destroyed drops its buffers, as a crash would.
 /// Order: one open backend per directory, over all processes; Views of a previous one in this process must be gone.
 ///
-///   auto backend = Backend::open(options);           // one-line refusals, see Errc
-///   backend->scan_key_rows(restore_index);           // before the loops start
+///   auto backend = Backend::open(options, restore);  // one-line refusals, see Errc
 ///   backend->buffer().append_row(revision, value);   // apply, within an entry
 ///   backend->buffer().set_applied(index, term);
 ///   backend->freeze_if_due(clock.now());             // apply, between entries
 ///   publish(View{…, backend->buffers()});
 class Backend {
  public:
-  static base::Result<std::unique_ptr<Backend>> open(const Options& options);
+  /// `on_row` is given every row of bucket `key` in order while an existing database is verified, as scan_key_rows() would
+  /// give them afterwards: at a start it spares a second pass over everything. What it refuses, open() refuses; whoever
+  /// gathered rows throws them away when open() fails.
+  static base::Result<std::unique_ptr<Backend>> open(const Options& options, const RowVisitor& on_row = {});
   Backend(const Backend&) = delete;
   Backend& operator=(const Backend&) = delete;
   ~Backend();

@@ -43,7 +43,10 @@ class PageReader {
   /// Walks everything: both metas, each page within its bounds and filled without gaps, keys in order and between their
   /// separators, every page reached exactly once by a tree or the free list, every tree as deep as it says and with as
   /// many rows and pages, and each row by `check_row`. Of a file that nobody writes.
-  base::Result<> verify(const RowCheck& check_row = {});
+  /// `visit_row` is given each row of the named trees once it has been checked, in the order of its tree: what stands
+  /// behind it in the file may still turn out damaged.
+  using RowVisit = std::function<void(std::string_view tree, std::uint64_t page, base::BytesView key, base::BytesView stored)>;
+  base::Result<> verify(const RowCheck& check_row = {}, const RowVisit& visit_row = {});
 
   /// Hands out key and stored bytes of the rows of a named tree with key ≥ `first`, in order.
   using Visitor = std::function<base::Result<>(base::BytesView key, base::BytesView stored)>;
