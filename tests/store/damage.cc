@@ -71,10 +71,12 @@ struct Member {
     options.map_size = 3 << 20;
   }
   base::Result<> open() {
-    ETCDPP_ASSIGN(backend, backend::Backend::open(options));
+    mvcc::Restoration rows;
+    ETCDPP_ASSIGN(backend, backend::Backend::open(options, [&](base::BytesView key, base::BytesView value) { return rows.add(key, value); }));
+    rows.end();
     store = std::make_unique<mvcc::Store>(*backend, nullptr, nullptr);
     index = backend->opened().consistent_index;
-    ETCDPP_TRY(store->restore(index));
+    ETCDPP_TRY(store->restore(index, std::move(rows)));
     backend->commit_loop().set_deletion_source(&store->compaction());
     return {};
   }

@@ -11,10 +11,10 @@ base::Result<RebuiltIndex> rebuild_index(Context& context, Source& source) {
   ETCDPP_TRY(scan_key_rows(context, source, [&](const KeyRow& row) -> base::Result<> {
     out.table.at(row.kv.key);
     out.index.restore(row.kv.key, {.revision = row.at.revision,
-                                   .tombstone = row.at.tombstone,
                                    .create_revision = row.kv.create_revision,
                                    .version = row.kv.version,
-                                   .row_bytes = static_cast<std::uint32_t>(row.row.value.size())});
+                                   .row_bytes = static_cast<std::uint32_t>(row.row.value.size()),
+                                   .tombstone = row.at.tombstone});
     out.revision = row.at.revision.main;
     return {};
   }));

@@ -94,6 +94,8 @@ struct IndexNode {
   void set_key(unsigned position, KeyIndex* key);
   /// Computes `skip` and all heads from the keys.
   void refresh_heads();
+  /// Computes `guide` from the heads, for who has written those.
+  void set_guide();
   /// Computes `below` from keys or children.
   void refresh_summary();
   /// Adds copies of `from`'s keys and children at and behind `position` after this node's last.
@@ -138,7 +140,6 @@ struct IndexNode {
     for (unsigned i = below_head; i < end; ++i) below_head += heads[i] < head;
     return below_head;
   }
-  void set_guide();
   inline void prefetch_children(unsigned begin) const;
 };
 

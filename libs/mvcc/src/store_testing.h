@@ -84,14 +84,16 @@ struct StoreFixture {
     options.logger = &base::null_logger();
     options.cluster_id = 1;
     options.member_id = 2;
-    auto opened = backend::Backend::open(options);
+    Restoration rows;
+    auto opened = backend::Backend::open(options, [&](base::BytesView key, base::BytesView value) { return rows.add(key, value); });
     if (!opened) FAIL("open: " << opened.error().message());
     backend = std::move(*opened);
     leases = std::make_unique<FakeLeases>();
     observer = std::make_unique<FakeObserver>();
     store = std::make_unique<Store>(*backend, leases.get(), observer.get());
     index = backend->opened().consistent_index;
-    auto done = store->restore(index);
+    rows.end();
+    auto done = store->restore(index, std::move(rows));
     if (!done) FAIL("restore: " << done.error().message());
     restored = *done;
     backend->commit_loop().set_deletion_source(&store->compaction());

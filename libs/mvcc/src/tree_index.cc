@@ -10,7 +10,8 @@
 #include "index_node.h"
 #include "key_index.h"
 
-// The writing half of the index; the reading half is index_root.cc, compaction's pass index_compaction.cc.
+// The writing half of the index; the reading half is index_root.cc, compaction's pass index_compaction.cc,
+// a start's index_merge.cc.
 //
 // A node or key whose made_in is the open batch was never published and is changed in place; any other is copied
 // first, and so are its ancestors (open_path), because each must point to the copy. A key's list of revisions is shared
@@ -239,49 +240,12 @@ bool TreeIndex::tombstone(Slot& slot, Revision revision, std::uint32_t row_bytes
   return true;
 }
 
-// Whether `key`, which is not below the leaf that `slot` leads to, belongs into that leaf: the next one's first key
-// says so.
-bool TreeIndex::leads_to(const Slot& slot, base::BytesView key) const {
-  if (slot.depth_ == 0) return false;
-  for (std::size_t d = slot.depth_ - 1; d-- > 0;) {
-    const auto& step = slot.path_[d];
-    if (step.position + 1u < step.node->count) return key < step.node->keys[step.position + 1]->key();
-  }
-  return true;
-}
-
-void TreeIndex::restore(base::BytesView key, const RestoredRow& row, Slot& slot) {
-  if (leads_to(slot, key)) {
-    auto& step = slot.path_[slot.depth_ - 1];
-    const auto place = step.node->find(key);
-    step.position = place.position;
-    slot.entry_ = place.exact ? step.node->keys[place.position] : nullptr;
-  } else {
-    slot = find(key);
-  }
-  if (slot.entry_) {
-    if (row.tombstone) {
-      tombstone(slot, row.revision, row.row_bytes);  // of a dead key: passed over, as etcd does
-    } else {
-      put(slot, key, row.revision, row.row_bytes);
-    }
-    return;
-  }
-  open_path(slot);
-  KeyIndex* entry = make_entry(key);
-  entry->first_created = row.tombstone ? 0 : row.create_revision;
-  entry->first_version = row.tombstone ? 1 : row.version;
-  append(entry, row.revision, row.row_bytes, row.tombstone);
-  if (insert(slot, entry)) slot.depth_ = 0;
-}
-
 // The path is open. A full node is split in halves, or, when the key goes behind its last one, left full: keys that
-// come in order then fill their nodes. True if a node was split: the path is no longer one.
-bool TreeIndex::insert(Slot& slot, KeyIndex* entry) {
+// come in order then fill their nodes.
+void TreeIndex::insert(Slot& slot, KeyIndex* entry) {
   const Summary added = Summary::of(*entry);
   KeyIndex* key = entry;
   IndexNode* child = nullptr;  // to be inserted beside the key, above the leaves
-  bool split = false;
   std::size_t d = slot.depth_;
   while (d-- > 0) {
     IndexNode* node = slot.path_[d].node;
@@ -320,7 +284,6 @@ bool TreeIndex::insert(Slot& slot, KeyIndex* entry) {
     }
     target->insert_key(position, key);
     if (right) {
-      split = true;
       node->refresh_summary();
       right->refresh_summary();
       key = right->keys[0];
@@ -331,7 +294,7 @@ bool TreeIndex::insert(Slot& slot, KeyIndex* entry) {
     }
     child = right;
   }
-  if (!child) return split;
+  if (!child) return;
   auto* root = new (memory_->allocate(sizeof(InnerNode))) InnerNode;
   root->made_in = batch_;
   root->level = static_cast<std::uint16_t>(root_->level + 1);
@@ -343,7 +306,6 @@ bool TreeIndex::insert(Slot& slot, KeyIndex* entry) {
   root->refresh_heads();
   root->refresh_summary();
   root_ = root;
-  return true;
 }
 
 }  // namespace etcdpp::mvcc

@@ -160,16 +160,93 @@ TEST_CASE("index: restore begins a key with what its first row says") {
   TreeIndex index;
   index.restore("a", {.revision = {7, 0}, .create_revision = 3, .version = 5, .row_bytes = 1});
   index.restore("a", {.revision = {8, 0}, .create_revision = 3, .version = 6, .row_bytes = 1});
-  index.restore("b", {.revision = {9, 0}, .tombstone = true, .row_bytes = 1});
+  index.restore("b", {.revision = {9, 0}, .row_bytes = 1, .tombstone = true});
   index.restore("b", {.revision = {10, 0}, .create_revision = 10, .version = 1, .row_bytes = 1});
-  index.restore("c", {.revision = {11, 0}, .tombstone = true, .row_bytes = 1});
-  index.restore("c", {.revision = {12, 0}, .tombstone = true, .row_bytes = 1});
+  index.restore("c", {.revision = {11, 0}, .row_bytes = 1, .tombstone = true});
+  index.restore("c", {.revision = {12, 0}, .row_bytes = 1, .tombstone = true});
   const auto root = index.current();
   CHECK(root.generations("a") == Generations{{3, 6, {{7, 0}, {8, 0}}}});
   CHECK(root.get("a", 8)->version == 6);
   CHECK(root.generations("b") == Generations{{0, 1, {{9, 0}}}, {10, 1, {{10, 0}}}});
   CHECK(root.generations("c") == Generations{{0, 1, {{11, 0}}}, {}});
   CHECK(root.count(KeyRange::all(), 12) == 2);
+}
+
+TEST_CASE("index: rows restored in sorted batches of any size make the index that puts had made") {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    CAPTURE(seed);
+    base::Random random(seed);
+    const std::uint64_t key_count = seed % 3 == 0 ? 30 : seed % 3 == 1 ? 700 : 6'000;
+    const bool in_order = seed % 5 == 0;
+    TreeIndex put, restored;
+    std::vector<std::string> names;
+    std::vector<TreeIndex::RestoredRow> rows;
+    for (std::int64_t main = 2; main < 9'000; ++main) {
+      const std::uint64_t n = in_order ? static_cast<std::uint64_t>(main) + random.below(20) : random.below(key_count);
+      // Prefixes of one another, shared prefixes longer than eight bytes, zero bytes.
+      char digits[16];
+      std::snprintf(digits, sizeof digits, "%08llu", static_cast<unsigned long long>(n / 3));
+      std::string key = (n % 2 == 0 ? "common/prefix/of/keys/" : "") + std::string(digits);
+      key.append(n % 3, '\0');
+      const auto live = put.find(key).live();
+      const bool tombstone = live && random.one_in(5);
+      const auto bytes = static_cast<std::uint32_t>(random.below(400));
+      if (tombstone) REQUIRE(put.tombstone(key, {main, 0}, bytes));
+      else put.put(key, {main, 0}, bytes);
+      names.push_back(key);
+      rows.push_back({.revision = {main, 0},
+                      .create_revision = tombstone ? 0 : live ? live->create_revision : main,
+                      .version = tombstone ? 0 : live ? live->version + 1 : 1,
+                      .row_bytes = bytes,
+                      .tombstone = tombstone});
+    }
+    const std::uint64_t longest = seed % 4 == 0 ? 5 : seed % 4 == 1 ? 300 : 5'000;
+    for (std::size_t at = 0; at < rows.size();) {
+      const std::size_t end = std::min(rows.size(), at + 1 + random.below(longest));
+      std::vector<TreeIndex::RestoredKey> keys;
+      for (; at < end; ++at) keys.push_back({names[at].data(), static_cast<std::uint32_t>(names[at].size()), static_cast<std::uint32_t>(at)});
+      std::stable_sort(keys.begin(), keys.end(), [](const auto& a, const auto& b) { return a.view() < b.view(); });
+      restored.restore(keys, rows.data());
+    }
+    const auto expected = put.current(), got = restored.current();
+    REQUIRE(got.entries() == expected.entries());
+    for (const std::string& name : std::set<std::string>(names.begin(), names.end())) REQUIRE(got.generations(name) == expected.generations(name));
+    for (std::int64_t at = 2; at <= 9'000; at += 450) {
+      CAPTURE(at);
+      REQUIRE(keys_at(got, KeyRange::all(), at) == keys_at(expected, KeyRange::all(), at));
+      for (int i = 0; i < 10; ++i) {
+        const auto range = i == 0 ? KeyRange::all() : KeyRange::interval(names[random.below(names.size())], names[random.below(names.size())]);
+        REQUIRE(got.count(range, at) == expected.count(range, at));
+        REQUIRE(got.size(range, at).framed_bytes == expected.size(range, at).framed_bytes);
+      }
+    }
+    // It goes on as any other.
+    restored.put(names.front(), {10'000, 0}, 1);
+    REQUIRE(restored.current().get(names.front(), 10'000)->modified == Revision{10'000, 0});
+    compact_all(restored, 9'000);
+    compact_all(put, 9'000);
+    REQUIRE(restored.current().size(KeyRange::all(), 9'000).framed_bytes == put.current().size(KeyRange::all(), 9'000).framed_bytes);
+  }
+}
+
+TEST_CASE("index: restored in order, nodes are as full as those of puts in order") {
+  constexpr int kKeys = 100'000;
+  TreeIndex index;
+  std::vector<std::string> names;
+  std::vector<TreeIndex::RestoredKey> keys;
+  std::vector<TreeIndex::RestoredRow> rows;
+  char name[32];
+  for (int i = 0; i < kKeys; ++i) {
+    std::snprintf(name, sizeof name, "/registry/%012d", i);
+    names.emplace_back(name);
+    rows.push_back({.revision = {i + 2, 0}, .create_revision = i + 2, .version = 1, .row_bytes = 100});
+  }
+  for (int i = 0; i < kKeys; ++i) keys.push_back({names[i].data(), static_cast<std::uint32_t>(names[i].size()), static_cast<std::uint32_t>(i)});
+  for (int i = 0; i < kKeys; i += 9'000) index.restore(std::span(keys).subspan(i, std::min(9'000, kKeys - i)), rows.data());
+  CHECK(index.current().count(KeyRange::all(), 200'000) == kKeys);
+#if !defined(__SANITIZE_ADDRESS__)
+  CHECK((index.memory_bytes() - (2 << 20)) / kKeys < 48 + 22 + 2 + 17 + 3);
+#endif
 }
 
 TEST_CASE("index: keys that come in order fill their nodes") {

@@ -29,6 +29,15 @@ backend::Options backend_options(const BootstrapOptions& o, std::uint64_t cluste
   return options;
 }
 
+/// Opens the database and takes its rows into the key index in the same pass.
+base::Result<> open_backend(const BootstrapOptions& o, const backend::Options& database, Bootstrapped& boot) {
+  boot.keys = std::make_unique<mvcc::Restoration>(o.threads ? std::make_unique<base::Worker>("restore") : nullptr);
+  const auto take = [&keys = *boot.keys](base::BytesView key, base::BytesView value) { return keys.add(key, value); };
+  ETCDPP_ASSIGN(boot.backend, backend::Backend::open(database, take));
+  boot.keys->end();
+  return {};
+}
+
 raft::ConfState conf_state_of(const Membership& membership) {
   raft::ConfState state;
   for (const auto& [id, member] : membership.members()) (member.is_learner ? state.learners : state.voters).push_back(id);
@@ -72,7 +81,7 @@ base::Result<Bootstrapped> begin_new(const BootstrapOptions& o) {
                        fmt::format("{} is a database of etcd, but there is no log in {}: restore the log (--wal-dir may point elsewhere), or "
                                    "make a data directory of a saved snapshot with `etcdutl snapshot restore`",
                                    theirs, o.config.effective_wal_dir()));
-  ETCDPP_ASSIGN(boot.backend, backend::Backend::open(backend_options(o, boot.cluster_id, boot.member_id)));
+  ETCDPP_TRY(open_backend(o, backend_options(o, boot.cluster_id, boot.member_id), boot));
   if (boot.backend->opened().consistent_index != 0)
     return base::Error(Errc::kBadDataDirectory,
                        fmt::format("{} has a database that has applied index {}, but there is no log in {}: restore the log (--wal-dir "
@@ -105,7 +114,7 @@ base::Result<Bootstrapped> restart(const BootstrapOptions& o) {
   boot.cluster_id = metadata.cluster_id;
   const backend::Options database = backend_options(o, boot.cluster_id, boot.member_id);
   ETCDPP_TRY(take_over_etcd(o, metadata, database));
-  ETCDPP_ASSIGN(boot.backend, backend::Backend::open(database));
+  ETCDPP_TRY(open_backend(o, database, boot));
   ETCDPP_ASSIGN(wal::SnapshotMarker start, wal::newest_snapshot(o.env, wal_dir));
   const std::uint64_t consistent_index = boot.backend->opened().consistent_index;
   if (consistent_index < start.index)

@@ -9,6 +9,7 @@
 #include <etcdpp/base/logger.h>
 #include <etcdpp/base/result.h>
 #include <etcdpp/config/config.h>
+#include <etcdpp/mvcc/restoration.h>
 #include <etcdpp/raft/raw_node.h>
 #include <etcdpp/raft/storage.h>
 #include <etcdpp/wal/wal.h>
@@ -23,6 +24,8 @@ struct Bootstrapped {
   std::uint64_t cluster_id = 0;
   bool fresh = false;
   std::unique_ptr<backend::Backend> backend;
+  /// The backend's keys, for the store.
+  std::unique_ptr<mvcc::Restoration> keys;
   ClusterRows rows;
   std::unique_ptr<wal::Wal> log;
   std::unique_ptr<raft::MemoryStorage> raft_storage;
@@ -38,6 +41,8 @@ struct BootstrapOptions {
   const base::Clock& clock;
   base::Logger& logger;
   wal::Options wal;
+  /// May use a second thread while it reads.
+  bool threads = false;
 };
 
 /// A new member's files, or those of the data directory: once a log exists, all bootstrap flags are ignored (etcd's rule).

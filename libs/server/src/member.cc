@@ -57,6 +57,7 @@ base::Result<std::unique_ptr<Member>> Member::open(Options options) {
   boot_options.wal.unsafe_no_fsync = options.config.unsafe_no_fsync;
   boot_options.wal.logger = &options.logger;
   boot_options.wal.clock = &options.clock;
+  boot_options.threads = options.threads;
   auto metrics = std::make_unique<MemberMetrics>();
   boot_options.wal.on_sync = [&m = *metrics](base::Duration took) { m.wal_sync.observe(took); };
   boot_options.wal.on_write = [&m = *metrics](std::size_t bytes) { m.wal_bytes.add(bytes); };
@@ -93,7 +94,8 @@ base::Result<> Member::assemble(Bootstrapped boot) {
   event_log_ = std::make_unique<mvcc::EventLog>(1, options_.event_log);
   store_ = std::make_unique<mvcc::Store>(backend, lessor_attach_.get(), event_log_.get());
   const std::uint64_t applied = backend.opened().consistent_index;
-  ETCDPP_ASSIGN(const mvcc::Store::Restored restored, store_->restore(applied));
+  ETCDPP_ASSIGN(const mvcc::Store::Restored restored, store_->restore(applied, std::move(*boot_.keys)));
+  boot_.keys.reset();
   if (restored.missing_leases != 0)
     options_.logger.error("keys hang on leases that do not exist; they will not expire", {{"keys", restored.missing_leases}});
   event_log_->reset(store_->revision());

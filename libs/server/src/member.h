@@ -71,6 +71,8 @@ class Member final : private PeerMessages {
     /// Small ones in tests and in the simulator.
     std::uint64_t wal_segment_size = wal::kSegmentSize;
     mvcc::EventLogOptions event_log{};
+    /// open() may use a second thread.
+    bool threads = false;
   };
 
   /// A new member, or the one that the data directory holds. One-line refusals that say what to do.

@@ -120,6 +120,7 @@ base::Result<> Server::Running::start(base::Env& env, const base::Clock& clock, 
                              .wake_core = [this] { if (threads_) threads_->wake_core(); },
                              .wake_commit = [this] { member_->commit_loop().wake(); },
                              .on_ready = [this] { serve(); },
+                             .threads = true,
                          }));
   add_services(seed);
   threads_ = std::make_unique<Threads>(*member_, io_, *watch_, readers_);

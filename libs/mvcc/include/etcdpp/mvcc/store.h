@@ -12,6 +12,7 @@
 #include <etcdpp/mvcc/hash_kv.h>
 #include <etcdpp/mvcc/lease_attach.h>
 #include <etcdpp/mvcc/range_reader.h>
+#include <etcdpp/mvcc/restoration.h>
 #include <etcdpp/mvcc/tree_index.h>
 #include <etcdpp/mvcc/view.h>
 #include <etcdpp/mvcc/write_txn.h>
@@ -53,6 +54,8 @@ class Store {
   /// Rebuilds the index from the backend's rows (in one pass, sorting in batches), attaches leases, resumes an
   /// interrupted compaction, publishes the first View. Once, before anything else.
   base::Result<Restored> restore(std::uint64_t applied_index);
+  /// The same out of rows that were taken while the backend was opened (Backend::open), ended.
+  base::Result<Restored> restore(std::uint64_t applied_index, Restoration&& rows);
 
   std::int64_t revision() const { return revision_; }
   std::int64_t compact_revision() const { return compact_revision_; }
@@ -84,7 +87,6 @@ class Store {
 
  private:
   friend class WriteTxn;
-  base::Result<> restore_rows(Restored& restored);
   base::Result<RangeReader> reader_at(std::int64_t revision) const;
 
   backend::Backend& backend_;

@@ -189,20 +189,28 @@ class TreeIndex {
     return tombstone(slot, revision, row_bytes);
   }
 
-  /// A row met while the index is rebuilt, in revision order per key.
+  /// A row met while the index is rebuilt.
   struct RestoredRow {
     Revision revision;
-    bool tombstone = false;
     std::int64_t create_revision = 0;
     std::int64_t version = 0;
     std::uint32_t row_bytes = 0;
+    bool tombstone = false;
   };
-  /// An unknown key begins with what its row says; a tombstone of an unknown key begins a generation of unknown
-  /// creation. `slot` is where the row before went, or new: keys that come sorted are found from there.
-  void restore(base::BytesView key, const RestoredRow& row, Slot& slot);
+  /// Its key, and which of the rows it is.
+  struct RestoredKey {
+    const char* key;
+    std::uint32_t key_size;
+    std::uint32_t row;
+    base::BytesView view() const { return {key, key_size}; }
+  };
+  /// Rows of a database, sorted by key, those of one key by revision; newer than what the index has of the key. An
+  /// unknown key begins with what its first row says; a tombstone of an unknown key begins a generation of unknown
+  /// creation, that of a dead one is passed over, as etcd does. Each node is rebuilt once a call, not once a key.
+  void restore(std::span<const RestoredKey> keys, const RestoredRow* rows);
   void restore(base::BytesView key, const RestoredRow& row) {
-    Slot slot;
-    restore(key, row, slot);
+    const RestoredKey one{key.data(), static_cast<std::uint32_t>(key.size()), 0};
+    restore({&one, 1}, &row);
   }
 
   /// Compacts keys from `resume` on to `revision`, until about `budget` keys with history have been looked at. True
@@ -228,9 +236,9 @@ class TreeIndex {
   IndexNode* writable(IndexNode* node);
   void open_path(Slot& slot);
   void append(KeyIndex* entry, Revision revision, std::uint32_t row_bytes, bool tombstone);
-  bool insert(Slot& slot, KeyIndex* entry);
-  bool leads_to(const Slot& slot, base::BytesView key) const;
+  void insert(Slot& slot, KeyIndex* entry);
   void replace(Slot& slot, KeyIndex* entry);
+  class Merge;
   KeyIndex* compacted(KeyIndex* entry, std::int64_t revision);
   struct Compaction;
   IndexNode* compact_node(IndexNode* node, Compaction& pass, bool bounded, bool& changed);
