@@ -66,12 +66,15 @@ struct Bench {
     std::filesystem::remove_all(directory);
   }
   void open() {
-    auto opened = backend::Backend::open(test::database_options(directory, clock));
+    Restoration rows;
+    auto opened = backend::Backend::open(test::database_options(directory, clock),
+                                         [&](base::BytesView key, base::BytesView value) { return rows.add(key, value); });
     must(opened.has_value(), opened ? "" : opened.error().message());
     backend = std::move(*opened);
     store = std::make_unique<Store>(*backend, nullptr, nullptr);
     index = backend->opened().consistent_index;
-    auto restored = store->restore(index);
+    rows.end();
+    auto restored = store->restore(index, std::move(rows));
     must(restored.has_value(), restored ? "" : restored.error().message());
     backend->commit_loop().set_deletion_source(&store->compaction());
   }

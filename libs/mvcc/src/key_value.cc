@@ -45,6 +45,12 @@ char* put_number(char* out, unsigned field, std::int64_t v) {
 }
 
 bool take_varint(base::BytesView& in, std::uint64_t& v) {
+  // Tags, lengths of keys and most versions.
+  if (!in.empty() && static_cast<unsigned char>(in[0]) < 0x80) {
+    v = static_cast<unsigned char>(in[0]);
+    in.remove_prefix(1);
+    return true;
+  }
   v = 0;
   for (unsigned shift = 0, i = 0; i < in.size() && shift < 70; ++i, shift += 7) {
     const auto byte = static_cast<unsigned char>(in[i]);
