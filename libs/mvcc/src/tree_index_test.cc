@@ -184,7 +184,7 @@ TEST_CASE("index: rows restored in sorted batches of any size make the index tha
     for (std::int64_t main = 2; main < 9'000; ++main) {
       const std::uint64_t n = in_order ? static_cast<std::uint64_t>(main) + random.below(20) : random.below(key_count);
       // Prefixes of one another, shared prefixes longer than eight bytes, zero bytes.
-      char digits[16];
+      char digits[24];
       std::snprintf(digits, sizeof digits, "%08llu", static_cast<unsigned long long>(n / 3));
       std::string key = (n % 2 == 0 ? "common/prefix/of/keys/" : "") + std::string(digits);
       key.append(n % 3, '\0');
