@@ -51,6 +51,14 @@ std::string goaway_frame(std::int32_t last_stream, std::uint32_t code, std::stri
   return frame.append(why);
 }
 
+nghttp2_mem memory_of(BlockPool& blocks) {
+  return {.mem_user_data = &blocks,
+          .malloc = [](std::size_t bytes, void* pool) { return static_cast<BlockPool*>(pool)->allocate(bytes); },
+          .free = [](void* block, void* pool) { static_cast<BlockPool*>(pool)->release(block); },
+          .calloc = [](std::size_t count, std::size_t bytes, void* pool) { return static_cast<BlockPool*>(pool)->allocate_zeros(count, bytes); },
+          .realloc = [](void* block, std::size_t bytes, void* pool) { return static_cast<BlockPool*>(pool)->reallocate(block, bytes); }};
+}
+
 }  // namespace
 
 /// nghttp2's calls into a session.
@@ -245,7 +253,8 @@ Http2Session::Http2Session(SessionHost& host, ThreadState& thread, const GrpcSer
   // Ours decides, and knows also the streams that we reset.
   nghttp2_option_set_stream_reset_rate_limit(option, std::uint64_t{limits.reset_burst} * 2, std::uint64_t{limits.resets_per_second} * 2);
 #endif
-  const int made = nghttp2_session_server_new2(&session_, callbacks, this, option);
+  nghttp2_mem memory = memory_of(thread.blocks());
+  const int made = nghttp2_session_server_new3(&session_, callbacks, this, option, &memory);
   nghttp2_option_del(option);
   ETCDPP_ASSERT(made == 0, "nghttp2 could not make a session");
 

@@ -9,6 +9,7 @@
 #include <etcdpp/net/io_thread.h>
 #include <etcdpp/net/limits.h>
 
+#include "block_pool.h"
 #include "out_buffer.h"
 #include "receive_budget.h"
 
@@ -54,6 +55,7 @@ class ThreadState {
   // Shared by all listeners: the first connection's limits size it.
   ReceiveBudget& receive_budget(const Limits& limits);
   OutBuffer& out_buffer(const Limits& limits);
+  BlockPool& blocks() { return blocks_; }
   /// What one connection may write in this turn: of a megabyte, about a millisecond's work, its share among those that have
   /// something to say. The rest goes in the next turn, after the other sockets were read: who asks for little does not wait
   /// behind all that others have asked for.
@@ -65,6 +67,7 @@ class ThreadState {
   void write_phase();
 
   IoThread& io_;
+  BlockPool blocks_;  // outlives what stands below
   std::unique_ptr<char[]> read_buffer_;
   std::vector<Connection*> connections_;
   static constexpr std::size_t kBytesPerTurn = 1u << 20;
