@@ -29,8 +29,8 @@ class FdHandler {
 ///   2. read the ready sockets: every request that is complete is handed to its handler at once, in this thread;
 ///   3. run the tasks that others have posted, as one batch;
 ///   4. fire timers;
-///   5. run the batch-end hooks: here the server puts all proposals of this turn into the raft inbox as one batch, and
-///      watch hubs match what the event log has got; then the tasks that these have posted, answers mostly, and if there
+///   5. run the batch-end hooks: here the server answers the reads of single keys that came in this turn together, puts
+///      all its proposals into the raft inbox as one batch, and watch hubs match what the event log has got; then the tasks that these have posted, answers mostly, and if there
 ///      were any the loop turns again without sleeping;
 ///   6. write: what a connection's calls have to say in this turn goes out as one send per connection.
 ///
