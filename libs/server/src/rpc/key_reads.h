@@ -14,7 +14,7 @@
 
 namespace etcdpp::server {
 
-/// The Ranges of one key that came in one turn of an I/O thread, answered together at its end: under one View and one
+/// The Ranges of one key that came in one turn of an I/O thread, answered together before it writes: under one View and one
 /// snapshot of the database, and looked up side by side, since a lookup among many keys mostly waits for memory.
 ///
 /// Threads: its own I/O thread's. Order: what add() takes is answered by the turn's next answer(), or by add() itself when

@@ -27,7 +27,8 @@ void KvService::add_to(net::GrpcServer& server) {
 
 void KvService::add_thread(net::IoThread& thread) {
   KeyReads& reads = key_reads_.try_emplace(&thread, member_, header_writer()).first->second;
-  thread.on_batch_end([&reads] { reads.answer(); });
+  // Not at the end of the batch: it may bring reads that the leader's confirmation has just let begin.
+  thread.on_write_phase([&reads] { reads.answer(); });
 }
 
 void KvService::range(net::CallRef call, std::string_view message) {

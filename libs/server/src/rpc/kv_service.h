@@ -15,7 +15,7 @@ class KvService : public Service {
  public:
   KvService(Member& member, ReaderPool& readers) : Service(member), shared_{member, readers} {}
   void add_to(net::GrpcServer& server);
-  /// Before the threads start, and before other hooks at the end of their turns: reads need not wait for the log.
+  /// Before the threads start: what is answered in a turn's write phase must be there before sockets are written.
   void add_thread(net::IoThread& thread);
 
  private:

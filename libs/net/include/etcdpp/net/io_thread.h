@@ -29,10 +29,11 @@ class FdHandler {
 ///   2. read the ready sockets: every request that is complete is handed to its handler at once, in this thread;
 ///   3. run the tasks that others have posted, as one batch;
 ///   4. fire timers;
-///   5. run the batch-end hooks: here the server answers the reads of single keys that came in this turn together, puts
-///      all its proposals into the raft inbox as one batch, and watch hubs match what the event log has got; then the tasks that these have posted, answers mostly, and if there
+///   5. run the batch-end hooks: here the server puts all proposals of this turn into the raft inbox as one batch, and
+///      watch hubs match what the event log has got; then the tasks that these have posted, answers mostly, and if there
 ///      were any the loop turns again without sleeping;
-///   6. write: what a connection's calls have to say in this turn goes out as one send per connection.
+///   6. write: the server answers the reads of single keys that have gathered, then what a connection's calls have to
+///      say in this turn goes out as one send per connection.
 ///
 /// A sender wakes the loop (one eventfd write) only when it sleeps, so a burst of posts costs one wake-up.
 ///
@@ -51,7 +52,8 @@ class IoThread final : public Executor {
 
   /// Runs `hook` in step 5 of every turn. Register before start() or in this thread; hooks stay for ever.
   void on_batch_end(std::function<void()> hook) { batch_end_hooks_.push_back(std::move(hook)); }
-  /// Runs `hook` in step 6 of every turn: for those who write sockets.
+  /// Runs `hook` in step 6 of every turn, in the order of registration: for those who write sockets, and for those who
+  /// have answers for them, who come before start().
   void on_write_phase(std::function<void()> hook) { write_hooks_.push_back(std::move(hook)); }
   /// The next turn does not sleep: for a hook that has more to do than one turn should take.
   void turn_again() { again_ = true; }
