@@ -26,7 +26,7 @@ void KvService::add_to(net::GrpcServer& server) {
 }
 
 void KvService::add_thread(net::IoThread& thread) {
-  KeyReads& reads = key_reads_.try_emplace(&thread, member_, header_writer()).first->second;
+  SmallReads& reads = small_reads_.try_emplace(&thread, member_, header_writer()).first->second;
   // Not at the end of the batch: it may bring reads that the leader's confirmation has just let begin.
   thread.on_write_phase([&reads] { reads.answer(); });
 }
@@ -42,8 +42,8 @@ void KvService::range(net::CallRef call, std::string_view message) {
 }
 
 void KvService::begin_range(net::CallRef call, const etcdserverpb::RangeRequest& request, base::Instant asked) {
-  if (!KeyReads::takes(request)) return answer_range(*call, request, asked);
-  KeyReads& together = key_reads_.at(&call->executor());
+  if (!SmallReads::takes(request)) return answer_range(*call, request, asked);
+  SmallReads& together = small_reads_.at(&call->executor());
   together.add(std::move(call), request, asked);
 }
 

@@ -4,7 +4,7 @@
 
 #include <etcdpp/net/io_thread.h>
 
-#include "key_reads.h"
+#include "small_reads.h"
 #include "range_answer.h"
 #include "service.h"
 
@@ -32,7 +32,7 @@ class KvService : public Service {
   HeaderWriter header_writer() const;
 
   RangeShared shared_;
-  std::unordered_map<const net::Executor*, KeyReads> key_reads_;
+  std::unordered_map<const net::Executor*, SmallReads> small_reads_;
 };
 
 }  // namespace etcdpp::server

@@ -32,7 +32,7 @@ class FdHandler {
 ///   5. run the batch-end hooks: here the server puts all proposals of this turn into the raft inbox as one batch, and
 ///      watch hubs match what the event log has got; then the tasks that these have posted, answers mostly, and if there
 ///      were any the loop turns again without sleeping;
-///   6. write: the server answers the reads of single keys that have gathered, then what a connection's calls have to
+///   6. write: the server answers the small reads that have gathered, then what a connection's calls have to
 ///      say in this turn goes out as one send per connection.
 ///
 /// A sender wakes the loop (one eventfd write) only when it sleeps, so a burst of posts costs one wake-up.

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <etcdpp/net/grpc_call.h>
@@ -14,16 +16,17 @@
 
 namespace etcdpp::server {
 
-/// The Ranges of one key that came in one turn of an I/O thread, answered together before it writes: under one View and one
-/// snapshot of the database, and looked up side by side, since a lookup among many keys mostly waits for memory.
+/// The Ranges of one key, and those that only count, that came in one turn of an I/O thread, answered together before it
+/// writes: under one View and one snapshot of the database. The keys are looked up side by side, since a lookup among many
+/// keys mostly waits for memory.
 ///
 /// Threads: its own I/O thread's. Order: what add() takes is answered by the turn's next answer(), or by add() itself when
 /// there is enough. Bound: kMost calls with keys of at most kLargestKey bytes.
-class KeyReads {
+class SmallReads {
  public:
-  KeyReads(Member& member, HeaderWriter header) : member_(member), header_(std::move(header)) {}
+  SmallReads(Member& member, HeaderWriter header) : member_(member), header_(std::move(header)) {}
 
-  /// Whether a request is for one key with its value: only those are taken.
+  /// Whether a request is for one key with its value, or for a count: only those are taken.
   static bool takes(const etcdserverpb::RangeRequest& request);
   /// Takes a read that may begin now.
   void add(net::CallRef call, const etcdserverpb::RangeRequest& request, base::Instant asked);
@@ -38,11 +41,17 @@ class KeyReads {
   struct Read {
     net::CallRef call;
     std::string key;
+    std::string range_end;
     std::int64_t revision = 0;
     base::Instant asked{};
     bool serializable = false;
+    bool count_only = false;
   };
+  /// What becomes of one of them: the answer behind its header, or why there is none.
+  using Answers = std::array<base::Result<std::string>, mvcc::kKeysSideBySide>;
   void answer(std::span<Read> reads);
+  static void read_keys(const mvcc::RangeReader& reader, std::string_view header, std::span<const Read> reads, Answers& answers);
+  static base::Result<std::string> count(const mvcc::RangeReader& reader, std::string_view header, const Read& read);
 
   Member& member_;
   const HeaderWriter header_;
