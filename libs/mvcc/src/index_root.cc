@@ -56,16 +56,19 @@ void find_entries(const IndexNode* root, std::span<const KeyLookup> lookups, con
 }
 
 /// Sums over [begin, end) taking whole subtrees where `known(summary)`, looking at single keys elsewhere.
-template <typename Known, typename TakeSubtree, typename TakeKey>
+///
+/// `take_subtree(summary, sign)`: +1 adds it, -1 takes it off what was added of a node above it. `take_keys(leaf, first, last)`.
+template <typename Known, typename TakeSubtree, typename TakeKeys>
 class RangeSum {
  public:
-  RangeSum(const KeyRange& range, Known known, TakeSubtree take_subtree, TakeKey take_key)
-      : range_(range), known_(known), take_subtree_(take_subtree), take_key_(take_key) {}
+  RangeSum(const KeyRange& range, Known known, TakeSubtree take_subtree, TakeKeys take_keys)
+      : range_(range), known_(known), take_subtree_(take_subtree), take_keys_(take_keys) {}
 
   /// `from` and `to`: whether the range begins or ends inside what `node` covers.
   void add(const IndexNode& node, bool from, bool to) {
-    if (!from && !to && known_(node.below)) {
-      take_subtree_(node.below);
+    const bool known = known_(node.below);
+    if (!from && !to && known) {
+      take_subtree_(node.below, +1);
       return;
     }
     unsigned first = 0;
@@ -73,7 +76,7 @@ class RangeSum {
     if (node.leaf()) {
       if (from) first = node.find(range_.begin()).position;
       if (to) last = node.find(range_.end()).position;
-      for (unsigned i = first; i < last; ++i) take_key_(*node.keys[i]);
+      if (first < last) take_keys_(node, first, last);
       return;
     }
     if (from) first = node.child_of(range_.begin());
@@ -82,17 +85,38 @@ class RangeSum {
       const auto place = node.find(range_.end());
       last = place.position;
     }
+    IndexNode* const* children = node.inner().children;
+    // Of a node that is known its children outside of the range may be fewer.
+    if (known && first < last && last - first > (node.count + 1u) / 2 + 1) {
+      take_subtree_(node.below, +1);
+      take_off(children, 0, first);
+      take_off(children, last, node.count);
+      if (from) replace(*children[first], from, to && first + 1 == last);
+      if (to && !(from && first + 1 == last)) replace(*children[last - 1], false, to);
+      return;
+    }
     for (unsigned i = first; i < last; ++i) {
-      if (i + 1 < last) __builtin_prefetch(node.inner().children[i + 1]);
-      add(*node.inner().children[i], from && i == first, to && i + 1 == last);
+      if (i + 1 < last) __builtin_prefetch(children[i + 1]);
+      add(*children[i], from && i == first, to && i + 1 == last);
     }
   }
 
  private:
+  void take_off(IndexNode* const* children, unsigned first, unsigned last) {
+    for (unsigned i = first; i < last; ++i) {
+      if (i + 1 < last) __builtin_prefetch(children[i + 1]);
+      take_subtree_(children[i]->below, -1);
+    }
+  }
+  void replace(const IndexNode& child, bool from, bool to) {
+    take_subtree_(child.below, -1);
+    add(child, from, to);
+  }
+
   const KeyRange& range_;
   Known known_;
   TakeSubtree take_subtree_;
-  TakeKey take_key_;
+  TakeKeys take_keys_;
 };
 
 bool empty_interval(const KeyRange& range) {
@@ -123,10 +147,17 @@ std::int64_t IndexRoot::count(const KeyRange& range, std::int64_t at) const {
   if (range.is_single()) return get(range.begin(), at) ? 1 : 0;
   std::int64_t n = 0;
   RangeSum sum(
-      range, [&](const Summary& s) { return s.births_and_deaths <= at; }, [&](const Summary& s) { n += s.live_keys; },
-      [&](const KeyIndex& entry) {
-        const std::uint32_t visible = entry.up_to(at);
-        n += visible != 0 && !entry.records()[visible - 1].tombstone;
+      range, [&](const Summary& s) { return s.births_and_deaths <= at; }, [&](const Summary& s, int sign) { n += sign * s.live_keys; },
+      [&](const IndexNode& leaf, unsigned first, unsigned last) {
+        if (leaf.below.live_keys == leaf.count && leaf.below.births_and_deaths <= at) {
+          n += last - first;
+          return;
+        }
+        for (unsigned i = first; i < last; ++i) {
+          const KeyIndex& entry = *leaf.keys[i];
+          const std::uint32_t visible = entry.up_to(at);
+          n += visible != 0 && !entry.records()[visible - 1].tombstone;
+        }
       });
   sum.add(*node_, true, range.has_end());
   return n;
@@ -147,11 +178,13 @@ RangeSize IndexRoot::size(const KeyRange& range, std::int64_t at) const {
   }
   RangeSum sum(
       range, [&](const Summary& s) { return s.modified <= at; },
-      [&](const Summary& s) {
-        size.keys += s.live_keys;
-        size.framed_bytes += s.live_bytes;
+      [&](const Summary& s, int sign) {
+        size.keys += sign * s.live_keys;
+        size.framed_bytes += sign * s.live_bytes;
       },
-      add_key);
+      [&](const IndexNode& leaf, unsigned first, unsigned last) {
+        for (unsigned i = first; i < last; ++i) add_key(*leaf.keys[i]);
+      });
   sum.add(*node_, true, range.has_end());
   return size;
 }
