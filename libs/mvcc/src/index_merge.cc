@@ -13,15 +13,6 @@
 
 namespace etcdpp::mvcc {
 
-namespace {
-
-std::uint32_t common_prefix(base::BytesView a, base::BytesView b) {
-  const auto differ = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
-  return static_cast<std::uint32_t>(differ.first - a.begin());
-}
-
-}  // namespace
-
 /// Merges sorted rows into the tree from the leaves up.
 ///
 /// A node is told what belongs below it and answers with the nodes that take its place: itself, and others behind it when

@@ -1,7 +1,6 @@
 #include "index_node.h"
 
 namespace etcdpp::mvcc {
-namespace {
 
 std::uint32_t common_prefix(base::BytesView a, base::BytesView b) {
   const std::size_t n = std::min(a.size(), b.size());
@@ -10,8 +9,6 @@ std::uint32_t common_prefix(base::BytesView a, base::BytesView b) {
   while (i < n && a[i] == b[i]) ++i;
   return static_cast<std::uint32_t>(i);
 }
-
-}  // namespace
 
 // Short keys are padded with zeros: heads then order as the keys do, except that different keys may have equal heads.
 std::uint64_t IndexNode::head_of(base::BytesView key, std::size_t skip) {

@@ -46,6 +46,9 @@ struct Summary {
   }
 };
 
+/// Bytes that both begin with.
+std::uint32_t common_prefix(base::BytesView a, base::BytesView b);
+
 struct InnerNode;
 
 /// A node of the tree: a leaf holds keys, an inner node the first key of each child.
