@@ -21,10 +21,6 @@ base::Error bad_row(const Environment& environment, std::string_view tree, base:
                      environment.path() + environment.place(where) + ": checksum of row " + base::hex(key) + " in tree " + std::string(tree));
 }
 
-base::Error lost_parts(const Environment& environment, base::BytesView key) {
-  return base::Error(Errc::kCorrupt, environment.path() + ": row " + base::hex(key) + " in tree key has lost its last parts");
-}
-
 }  // namespace
 
 Database::Database(std::unique_ptr<Environment> environment, std::uint64_t generation)
@@ -84,7 +80,7 @@ base::Result<std::optional<base::BytesView>> ReadTransaction::join(base::BytesVi
   for (std::uint32_t number = 1; taken == RowJoin::Taken::kMore; ++number) {
     const base::Bytes key = part_key(row_key, number);
     ETCDPP_ASSIGN(const auto part, find_row(*environment_, *reader_, key));
-    if (!part) return lost_parts(*environment_, row_key);
+    if (!part) return lost_parts(environment_->path(), row_key);
     at = part->data();
     taken = join.take(key, *part);
   }
@@ -210,7 +206,7 @@ base::Result<bool> RowCursor::join_row(bool there) {
     if (!there) {
       if (!join_->open()) return false;
       join_->give_up();
-      return lost_parts(environment, join_->key());
+      return lost_parts(environment.path(), join_->key());
     }
     switch (join_->take(item_.key, item_.value, check_ == Check::kRows)) {
       case RowJoin::Taken::kRow:

@@ -70,7 +70,7 @@ class RowFeed {
   base::Result<> end() {
     if (fine_ && join_.open()) {
       join_.give_up();
-      return base::Error(Errc::kCorrupt, path_ + ": row " + base::hex(join_.key()) + " in tree key has lost its last parts");
+      return lost_parts(path_, join_.key());
     }
     return fine_;
   }

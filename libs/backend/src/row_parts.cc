@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <etcdpp/backend/errc.h>
+
 namespace etcdpp::backend {
 
 namespace {
@@ -92,6 +94,10 @@ void RowJoin::give_up() {
   open_ = false;
   key_ = row_key_;
   value_ = joined_;
+}
+
+base::Error lost_parts(const std::string& path, base::BytesView row_key) {
+  return base::Error(Errc::kCorrupt, path + ": row " + base::hex(row_key) + " in tree key has lost its last parts");
 }
 
 }  // namespace etcdpp::backend

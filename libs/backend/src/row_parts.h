@@ -2,8 +2,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include <etcdpp/base/bytes.h>
+#include <etcdpp/base/result.h>
 
 #include "row_format.h"
 
@@ -67,5 +69,8 @@ class RowJoin {
   base::BytesView key_;
   base::BytesView value_;
 };
+
+/// kCorrupt: a row's head is there, the last of its parts are not.
+base::Error lost_parts(const std::string& path, base::BytesView row_key);
 
 }  // namespace etcdpp::backend

@@ -201,6 +201,9 @@ class Descent {
   std::optional<base::BytesView> stored_;
 };
 
+// So many at a time: more would want more lines of memory than a processor fetches at once.
+constexpr std::size_t kSideBySide = 32;
+
 base::Result<const TreeRoot*> rows_of(const Environment& environment, Reader& reader) {
   if (const std::uint64_t snapshot = mdb_txn_id(reader.transaction); reader.rows_of != snapshot) {
     ETCDPP_ASSIGN(reader.rows, mapped_root(environment, reader.transaction, "key"));
@@ -228,7 +231,7 @@ base::Result<> find_rows(const Environment& environment, Reader& reader, std::sp
   ETCDPP_ASSIGN(const TreeRoot* root, rows_of(environment, reader));
   for (RowLookup& lookup : lookups) lookup.value.reset();
   if (root->page == kNoPage) return {};
-  std::array<Descent, kRowsSideBySide> descents;
+  std::array<Descent, kSideBySide> descents;
   for (; !lookups.empty(); lookups = lookups.subspan(std::min(lookups.size(), descents.size()))) {
     const std::size_t n = std::min(lookups.size(), descents.size());
     for (std::size_t i = 0; i < n; ++i)

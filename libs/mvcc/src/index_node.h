@@ -118,14 +118,7 @@ struct IndexNode {
     __builtin_prefetch(guide);
     __builtin_prefetch(guide + kFanout / kGroup - 1);
   }
-  void prefetch_group(base::BytesView key) const {
-    const unsigned begin = group_of(head_of(key, skip));
-    __builtin_prefetch(heads + begin);
-    __builtin_prefetch(heads + begin + kGroup - 1);
-    if (leaf()) __builtin_prefetch(keys + begin);
-    if (leaf()) __builtin_prefetch(keys + begin + kGroup - 1);
-    if (!leaf()) prefetch_children(begin);
-  }
+  inline void prefetch_group(base::BytesView key) const;
 
   static std::uint64_t head_of(base::BytesView key, std::size_t skip);
 
@@ -143,7 +136,6 @@ struct IndexNode {
     for (unsigned i = below_head; i < end; ++i) below_head += heads[i] < head;
     return below_head;
   }
-  inline void prefetch_children(unsigned begin) const;
 };
 
 struct InnerNode : IndexNode {
@@ -157,9 +149,16 @@ inline const InnerNode& IndexNode::inner() const {
   return static_cast<const InnerNode&>(*this);
 }
 
-inline void IndexNode::prefetch_children(unsigned begin) const {
-  __builtin_prefetch(inner().children + begin);
-  __builtin_prefetch(inner().children + begin + kGroup - 1);
+inline void IndexNode::prefetch_group(base::BytesView key) const {
+  const unsigned begin = group_of(head_of(key, skip));
+  const unsigned last = begin + kGroup - 1;
+  __builtin_prefetch(heads + begin);
+  __builtin_prefetch(heads + last);
+  // What the head that is found leads to.
+  const void* const first_below = leaf() ? static_cast<const void*>(keys + begin) : inner().children + begin;
+  const void* const last_below = leaf() ? static_cast<const void*>(keys + last) : inner().children + last;
+  __builtin_prefetch(first_below);
+  __builtin_prefetch(last_below);
 }
 
 inline std::size_t node_bytes(const IndexNode& node) {

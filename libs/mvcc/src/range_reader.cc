@@ -64,7 +64,6 @@ void RangeReader::get_side_by_side(std::span<KeyRead> reads) const {
   }
   view_->index.get(std::span(keys).first(reads.size()));
 
-  static_assert(kKeysSideBySide == backend::kRowsSideBySide);
   std::array<std::optional<RowKeyBytes>, kKeysSideBySide> row_keys;
   std::array<backend::RowLookup, kKeysSideBySide> rows;
   std::array<std::size_t, kKeysSideBySide> read_of;

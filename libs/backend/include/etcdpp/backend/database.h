@@ -57,8 +57,6 @@ struct RowLookup {
   std::size_t expected_size = 0;         ///< How long the value will be; 0: not known.
   std::optional<base::BytesView> value;  ///< The answer.
 };
-/// So many at a time: more would want more lines of memory than a processor fetches at once.
-inline constexpr std::size_t kRowsSideBySide = 32;
 
 /// A snapshot of the committed rows of all buckets.
 ///
