@@ -46,15 +46,8 @@ base::Result<std::optional<base::BytesView>> RangeReader::get(base::BytesView ke
   return std::optional<base::BytesView>(bytes);
 }
 
-void RangeReader::get(std::span<KeyRead> reads) const {
-  while (!reads.empty()) {
-    const std::size_t n = std::min(reads.size(), kKeysSideBySide);
-    get_side_by_side(reads.first(n));
-    reads = reads.subspan(n);
-  }
-}
-
-void RangeReader::get_side_by_side(std::span<KeyRead> reads) const {
+std::size_t RangeReader::get(std::span<KeyRead> reads) const {
+  reads = reads.first(std::min(reads.size(), kKeysSideBySide));
   std::array<KeyLookup, kKeysSideBySide> keys;
   for (std::size_t i = 0; i < reads.size(); ++i) {
     reads[i].key_value = std::optional<base::BytesView>();
@@ -67,9 +60,14 @@ void RangeReader::get_side_by_side(std::span<KeyRead> reads) const {
   std::array<std::optional<RowKeyBytes>, kKeysSideBySide> row_keys;
   std::array<backend::RowLookup, kKeysSideBySide> rows;
   std::array<std::size_t, kKeysSideBySide> read_of;
-  std::size_t wanted = 0;
+  std::size_t wanted = 0, bytes = 0;
   for (std::size_t i = 0; i < reads.size(); ++i) {
     if (!reads[i].key_value || !keys[i].state) continue;
+    bytes += keys[i].state->row_bytes;
+    if (i > 0 && bytes > kBytesSideBySide) {
+      reads = reads.first(i);
+      break;
+    }
     const RowKeyBytes& row_key = row_keys[i].emplace(keys[i].state->modified, false);
     if (const auto buffered = view_->buffers.find(row_key)) {
       reads[i].key_value = buffered;
@@ -89,6 +87,7 @@ void RangeReader::get_side_by_side(std::span<KeyRead> reads) const {
       answer = rows[i].value;
     }
   }
+  return reads.size();
 }
 
 base::Result<RangeAnswer> RangeReader::range(const KeyRange& range, const RangeOptions& options,

@@ -455,9 +455,7 @@ func concurrentPuts(f *fixture) {
 	revisions := make(chan int64, workers*each)
 	var group sync.WaitGroup
 	for w := range workers {
-		group.Add(1)
-		go func() {
-			defer group.Done()
+		group.Go(func() {
 			for i := range each {
 				r, err := f.client.Put(f.ctx, f.key(fmt.Sprintf("%d/%d", w, i)), "v")
 				if err != nil {
@@ -466,7 +464,7 @@ func concurrentPuts(f *fixture) {
 				}
 				revisions <- r.Header.Revision
 			}
-		}()
+		})
 	}
 	group.Wait()
 	close(revisions)
@@ -487,8 +485,8 @@ func manyGetsAtOnce(f *fixture) {
 	const keys, rounds, workers = 300, 40, 64
 	name := func(i int) string { return f.key(fmt.Sprintf("%03d", i)) }
 	value := func(i, version int) string {
-		if i%50 == 0 {
-			return fmt.Sprintf("%d.%d/%s", i, version, strings.Repeat("large", 10_000))
+		if i%3 == 0 { // so large that not all of what came together is read together
+			return fmt.Sprintf("%d.%d/%s", i, version, strings.Repeat("large", 40_000))
 		}
 		return fmt.Sprintf("%d.%d", i, version)
 	}
@@ -505,9 +503,7 @@ func manyGetsAtOnce(f *fixture) {
 	newest := f.put("last", "").Header.Revision
 	var group sync.WaitGroup
 	for w := range workers {
-		group.Add(1)
-		go func() {
-			defer group.Done()
+		group.Go(func() {
 			for r := range rounds {
 				i := (w*rounds + r*7) % keys
 				options, want := []clientv3.OpOption{}, value(i, 2)
@@ -543,7 +539,7 @@ func manyGetsAtOnce(f *fixture) {
 					f.Errorf("%s: key %s, value of %d bytes", name(i), got.Kvs[0].Key, len(got.Kvs[0].Value))
 				}
 			}
-		}()
+		})
 	}
 	group.Wait()
 }

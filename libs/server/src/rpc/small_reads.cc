@@ -28,21 +28,17 @@ void SmallReads::add(net::CallRef call, const etcdserverpb::RangeRequest& reques
 
 void SmallReads::answer() {
   std::span<Read> left(reads_.data(), std::exchange(taken_, 0));
-  while (!left.empty()) {
-    const auto together = left.first(std::min(left.size(), mvcc::kKeysSideBySide));
-    answer(together);
-    left = left.subspan(together.size());
-  }
+  while (!left.empty()) left = left.subspan(answer(left.first(std::min(left.size(), mvcc::kKeysSideBySide))));
 }
 
-void SmallReads::answer(std::span<Read> reads) {
+std::size_t SmallReads::answer(std::span<Read> reads) {
   const base::Instant begun = member_.clock().now();
   const auto reader = mvcc::RangeReader::open(member_.views());
   Answers answers;
   if (reader) {
     std::string header;
     header_(reader->view().revision, header);
-    read_keys(*reader, header, reads, answers);
+    reads = reads.first(read_keys(*reader, header, reads, answers));
     for (std::size_t i = 0; i < reads.size(); ++i)
       if (reads[i].count_only) answers[i] = count(*reader, header, reads[i]);
   } else {
@@ -59,16 +55,19 @@ void SmallReads::answer(std::span<Read> reads) {
       refuse_range(member_, *call, answers[i].error());
     }
   }
+  return reads.size();
 }
 
-void SmallReads::read_keys(const mvcc::RangeReader& reader, std::string_view header, std::span<const Read> reads, Answers& answers) {
+std::size_t SmallReads::read_keys(const mvcc::RangeReader& reader, std::string_view header, std::span<const Read> reads, Answers& answers) {
   std::array<mvcc::KeyRead, mvcc::kKeysSideBySide> keys;
   std::size_t wanted = 0;
   for (const Read& read : reads)
     if (!read.count_only) keys[wanted++] = {.key = read.key, .revision = read.revision, .key_value = std::optional<base::BytesView>()};
-  reader.get(std::span(keys).first(wanted));
-  for (std::size_t i = 0, k = 0; i < reads.size(); ++i) {
+  const std::size_t read = reader.get(std::span(keys).first(wanted));
+  std::size_t i = 0;
+  for (std::size_t k = 0; i < reads.size(); ++i) {
     if (reads[i].count_only) continue;
+    if (k == read) break;
     const auto& found = keys[k++].key_value;
     if (!found) {
       answers[i] = found.error();
@@ -80,6 +79,7 @@ void SmallReads::read_keys(const mvcc::RangeReader& reader, std::string_view hea
     if (*found) append_encoded_row(**found, bytes);
     append_range_end(false, *found ? 1 : 0, bytes);
   }
+  return i;
 }
 
 base::Result<std::string> SmallReads::count(const mvcc::RangeReader& reader, std::string_view header, const Read& read) {

@@ -21,7 +21,7 @@ namespace etcdpp::server {
 /// keys mostly waits for memory.
 ///
 /// Threads: its own I/O thread's. Order: what add() takes is answered by the turn's next answer(), or by add() itself when
-/// there is enough. Bound: kMost calls with keys of at most kLargestKey bytes.
+/// there is enough. Bound: kMost calls with keys of at most kLargestKey bytes; of rows what RangeReader reads at once.
 class SmallReads {
  public:
   SmallReads(Member& member, HeaderWriter header) : member_(member), header_(std::move(header)) {}
@@ -49,8 +49,10 @@ class SmallReads {
   };
   /// What becomes of one of them: the answer behind its header, or why there is none.
   using Answers = std::array<base::Result<std::string>, mvcc::kKeysSideBySide>;
-  void answer(std::span<Read> reads);
-  static void read_keys(const mvcc::RangeReader& reader, std::string_view header, std::span<const Read> reads, Answers& answers);
+  /// Answers the first of them, and says how many.
+  std::size_t answer(std::span<Read> reads);
+  /// Reads the keys of the first of them, and says of how many: those behind are for the next reader.
+  static std::size_t read_keys(const mvcc::RangeReader& reader, std::string_view header, std::span<const Read> reads, Answers& answers);
   static base::Result<std::string> count(const mvcc::RangeReader& reader, std::string_view header, const Read& read);
 
   Member& member_;

@@ -71,8 +71,11 @@ class RangeReader {
 
   /// Encoded KeyValue of one key at `at`, none if it did not exist then.
   base::Result<std::optional<base::BytesView>> get(base::BytesView key, std::int64_t at) const;
-  /// The same of several keys at once, which costs less than one after the other (they wait for memory together).
-  void get(std::span<KeyRead> reads) const;
+  /// Rows that get() of several keys hands out together: large ones are copies, held until the reader ends.
+  static constexpr std::size_t kBytesSideBySide = 1u << 20;
+  /// The same of several keys at once, which costs less than one after the other (they wait for memory together): of the
+  /// first kKeysSideBySide of them, fewer if their rows would be more than kBytesSideBySide, one at least. Says how many.
+  std::size_t get(std::span<KeyRead> reads) const;
   /// The bytes of a row that the index knows, with their length if that is at hand.
   base::Result<base::BytesView> row(Revision revision, std::size_t expected_size = 0) const;
   /// The snapshot, for walks over rows instead of keys.
@@ -82,7 +85,6 @@ class RangeReader {
   friend class Store;
   friend class RangeCursor;
   base::Error lost(Revision revision) const;
-  void get_side_by_side(std::span<KeyRead> reads) const;
   RangeReader(ViewRef held, backend::ReadTransaction transaction, std::int64_t compact_revision)
       : held_(std::move(held)),
         view_(&*held_),
