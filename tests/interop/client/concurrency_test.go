@@ -78,9 +78,7 @@ func mutexes(f *fixture) {
 	var group sync.WaitGroup
 	for range workers {
 		s := f.session()
-		group.Add(1)
-		go func() {
-			defer group.Done()
+		group.Go(func() {
 			m := concurrency.NewMutex(s, f.key("lock"))
 			for range rounds {
 				if err := m.Lock(f.ctx); err != nil {
@@ -97,7 +95,7 @@ func mutexes(f *fixture) {
 					return
 				}
 			}
-		}()
+		})
 	}
 	group.Wait()
 	equal(f, "sections", counter, workers*rounds)
@@ -141,9 +139,7 @@ func stmTransfers(f *fixture) {
 	}
 	var group sync.WaitGroup
 	for w := range workers {
-		group.Add(1)
-		go func() {
-			defer group.Done()
+		group.Go(func() {
 			for i := range transfers {
 				from, to := f.key(fmt.Sprintf("account/%d", (w+i)%accounts)), f.key(fmt.Sprintf("account/%d", (w+3*i+1)%accounts))
 				_, err := concurrency.NewSTM(f.client, func(s concurrency.STM) error {
@@ -161,7 +157,7 @@ func stmTransfers(f *fixture) {
 					return
 				}
 			}
-		}()
+		})
 	}
 	group.Wait()
 	equal(f, "sum", f.sum(accounts), 100*accounts)

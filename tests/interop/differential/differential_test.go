@@ -145,9 +145,7 @@ func TestParallel(t *testing.T) {
 	p := newPair(t, seed)
 	var group sync.WaitGroup
 	for w := range workers {
-		group.Add(1)
-		go func() {
-			defer group.Done()
+		group.Go(func() {
 			g := NewPrivateGenerator(seed+1000*w, fmt.Sprintf("worker %d/", w))
 			subjectNames, referenceNames := renamer{}, renamer{}
 			rename := func(subject, reference Answer) {
@@ -166,7 +164,7 @@ func TestParallel(t *testing.T) {
 			}
 			all := &pb.RangeRequest{Key: []byte(g.prefix), RangeEnd: g.prefixEnd()}
 			p.ask(fmt.Sprintf("worker %d, all its keys", w), rangeCall(all), rename)
-		}()
+		})
 	}
 	group.Wait()
 }
