@@ -208,7 +208,9 @@ class SizesPart(Part):
         self.figure(f"size_{key}_live", f"{title}: live bytes then", "MB").add(side, live / 1e6)
         # Beside these rounds nobody puts: what is put during a compaction is not compacted by it, and would count as the file's.
         idle = self.puts_beside(server, self.IDLE, **one).answer()
+        old = revision_of(server)
         bench.generate(server, keys, update_of=keys, seed=self.ROUNDS + 1, **how)
+        self.reads(side, server, key, title, old)
         beside = self.puts_beside(server, 100_000, **one)
         self.ask(server, "compaction", str(revision_of(server)), "--physical")
         beside.stop()
@@ -217,9 +219,6 @@ class SizesPart(Part):
         self.figure(f"size_{key}_idle_p99", f"{title}: put p99 without it", "µs").add(side, idle["p99_us"])
         self.figure(f"size_{key}_anon", f"{title}: anonymous memory", "MB").add(side, server.anonymous_bytes() / 1e6)
         self.figure(f"size_{key}_open", f"{title}: open and ready", "s").add(side, server.restart())
-        calls = 2_000 if side == "etcdpp" else 30
-        page = bench.h2load(server, range_message(PREFIX, PREFIX[:-1] + b"0", limit=50), calls)["cpu_us"]
-        self.figure(f"size_{key}_page", f"{title}: a page of 50 keys: server CPU", "µs").add(side, page)
         beside = self.puts_beside(server, 100_000, **one)
         time.sleep(0.2)
         self.ask(server, "defrag")
@@ -227,3 +226,21 @@ class SizesPart(Part):
         beside.stop()
         self.figure(f"size_{key}_defrag", f"{title}: longest put beside a defragment", "ms", limit=("≤", 50)).add(side, beside.answer()["max_us"] / 1e3)
         bench.say(f"sizes {title} {side} {run + 1}: {file_bytes(server) / 1e6:.0f} MB after defragment")
+
+    def reads(self, side, server, key, title, old):
+        """At the newest revision and at one that is as many updates older as there are keys."""
+        end = PREFIX[:-1] + b"0"
+        few, many = {"etcdpp": (2_000, 50_000), "etcd": (30, 30)}[side]
+
+        def cpu(calls, message):
+            return self.bench.h2load(server, message, calls)["cpu_us"]
+
+        one = cpu(50_000, range_message(PREFIX + b"0000000100"))
+        page, old_page = (cpu(few, range_message(PREFIX, end, limit=50, revision=revision)) for revision in (0, old))
+        count, old_count = (cpu(many, range_message(PREFIX, end, revision=revision, count_only=True)) for revision in (0, old))
+        self.figure(f"size_{key}_page", f"{title}: a page of 50 keys: server CPU", "µs").add(side, page)
+        self.figure(f"size_{key}_count", f"{title}: a count of all over a Range of one key", "×", limit=("≤", 1.3)).add(side, count / one)
+        self.figure(f"size_{key}_old_page", f"{title}: the page before all keys were overwritten, over now", "×", limit=("≤", 3)).add(side, old_page / page)
+        self.figure(f"size_{key}_old_count", f"{title}: the count then, over now", "×", limit=("≤", 3)).add(side, old_count / count)
+        grown = peak_while(server, lambda: slow_readers.read_whole(server.client_port, PREFIX))
+        self.figure(f"size_{key}_list", f"{title}: a list of all: growth of anonymous memory", "MB", limit=("≤", 16)).add(side, grown / 1e6)
