@@ -16,7 +16,7 @@ namespace etcdpp::server {
 namespace {
 
 /// What may wait in raft's inbox, and with it all proposals that have no leader yet.
-constexpr std::size_t kInboxBytes = 64u << 20;
+constexpr std::size_t kInboxBytes = 128u << 20;
 /// As etcd: entries behind the applied index after which the log in memory is cut.
 constexpr std::uint64_t kMemorySnapshotEntries = 100;
 constexpr std::string_view kClusterVersion = "3.7.0";
