@@ -3,6 +3,8 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
@@ -61,6 +63,17 @@ inline std::string row_key(std::uint64_t main, std::uint64_t sub = 0) {
   base::put_be64(key.data(), main);
   base::put_be64(key.data() + 9, sub);
   return key;
+}
+
+/// Rows first…last of one entry, `last`.
+inline void append(Backend& backend, std::uint64_t first, std::uint64_t last, std::size_t size) {
+  for (std::uint64_t i = first; i <= last; ++i) backend.buffer().append_row(row_key(i), std::string(size, 'v'));
+  backend.buffer().set_applied(last, 1);
+}
+
+inline std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 /// Freezes what there is and steps until nothing is left.

@@ -55,11 +55,6 @@ class EvenRows final : public DeletionSource {
   int slices_ = 0, aborted_ = 0;
 };
 
-void append(Backend& backend, std::uint64_t first, std::uint64_t last, std::size_t size) {
-  for (std::uint64_t i = first; i <= last; ++i) backend.buffer().append_row(row_key(i), std::string(size, 'v'));
-  backend.buffer().set_applied(last, 1);
-}
-
 }  // namespace
 
 TEST_CASE("commit loop: deletions ride behind their entry, in slices, and leave the index alone") {

@@ -62,11 +62,6 @@ void step(Backend& backend, base::ManualClock& clock) {
   clock.advance(std::chrono::milliseconds(20));
 }
 
-void append(Backend& backend, std::uint64_t first, std::uint64_t last, std::size_t size) {
-  for (std::uint64_t i = first; i <= last; ++i) backend.buffer().append_row(row_key(i), std::string(size, 'v'));
-  backend.buffer().set_applied(last, 1);
-}
-
 }  // namespace
 
 TEST_CASE("defragment: the same rows in fewer pages, in use at once, there after a restart") {

@@ -11,7 +11,7 @@ namespace etcdpp::backend {
 namespace {
 
 // What a transaction writes beside its rows: the path to the last leaf, the free list.
-constexpr std::uint64_t kSliceSlack = 4u << 20;
+constexpr std::uint64_t kBesideRows = 4u << 20;
 
 }  // namespace
 
@@ -61,7 +61,7 @@ base::Result<> FreshDatabase::add(Bucket bucket, base::BytesView key, base::Byte
     ETCDPP_TRY(begin());
   }
   slice_ += size;
-  ETCDPP_TRY(preallocation_->reserve(slice_begin_ + most_written(slice_) + kSliceSlack));
+  ETCDPP_TRY(preallocation_->reserve(slice_begin_ + most_written(slice_) + kBesideRows));
   if (bucket != Bucket::kKey) return transaction_->put(bucket, key, value);
   return transaction_->append_row(key, value, WriteTransaction::Trailer::kToBeMade);
 }

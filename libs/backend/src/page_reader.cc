@@ -14,11 +14,6 @@ namespace etcdpp::backend {
 
 namespace {
 
-constexpr std::uint32_t kMagic = 0xBEEFC0DE;
-constexpr std::uint32_t kVersion = 1;
-constexpr std::uint64_t kSmallestPage = 512;
-constexpr std::uint64_t kLargestPage = 32768;
-constexpr std::size_t kMetaSize = 24 + 2 * kTreeRecordSize + 16;
 // A chunk of a scan: small enough to be read between two commits of a busy member.
 constexpr std::size_t kChunkRows = 4'096;
 constexpr std::size_t kChunkBytes = 2u << 20;

@@ -10,6 +10,7 @@
 
 #include <etcdpp/base/key_range.h>
 
+#include "page.h"
 #include "page_view.h"
 #include "row_parts.h"
 
@@ -17,8 +18,6 @@ namespace etcdpp::backend {
 
 namespace {
 
-constexpr std::uint32_t kMagic = 0xBEEFC0DE;
-constexpr std::size_t kMetaSize = 24 + 2 * kTreeRecordSize + 16;
 constexpr std::uint64_t kUsualPageSize = 4096;
 constexpr std::uint64_t kLargestValue = std::uint64_t{512} << 20;
 constexpr const char* kBrokenMeta = "is a meta that is not whole: the newest commit may be lost";
@@ -42,11 +41,11 @@ std::optional<Meta> read_meta(base::File& file, std::uint64_t offset) {
   const auto got = file.read_at(offset, bytes, sizeof bytes);
   if (!got || *got != sizeof bytes) return std::nullopt;
   const char* meta = bytes + kPageHead;
-  if (!(load<std::uint16_t>(bytes + 10) & kMetaPage) || load<std::uint32_t>(meta) != kMagic || load<std::uint32_t>(meta + 4) != 1)
+  if (!(load<std::uint16_t>(bytes + 10) & kMetaPage) || load<std::uint32_t>(meta) != kMagic || load<std::uint32_t>(meta + 4) != kVersion)
     return std::nullopt;
   Meta out;
   out.page_size = load<std::uint32_t>(meta + 24);
-  if (out.page_size < 512 || out.page_size > 32768 || (out.page_size & (out.page_size - 1)) != 0) return std::nullopt;
+  if (out.page_size < kSmallestPage || out.page_size > kLargestPage || (out.page_size & (out.page_size - 1)) != 0) return std::nullopt;
   out.main_root = tree_root(meta + 24 + kTreeRecordSize);
   out.transaction = base::get_le64(meta + 32 + 2 * kTreeRecordSize);
   return out;

@@ -33,11 +33,6 @@ Salvaged salvage_all(const std::string& path) {
   return out;
 }
 
-std::string read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 }  // namespace
 
 TEST_CASE("salvage: a sound file gives exactly its rows, each page lost in turn costs no more than its own") {
