@@ -1,6 +1,7 @@
 #include <authpb/auth.pb.h>
 
 #include "command.h"
+#include "message_parse.h"
 
 namespace etcdpp::mvccdump {
 
@@ -56,7 +57,7 @@ base::Result<Exit> auth_command(Context& context) {
   ETCDPP_TRY(source->scan(Bucket::kAuthUsers, [&](const Row& row) -> base::Result<> {
     authpb::User user;
     if (!row.intact) ++context.bad_checksums;
-    if (!user.ParseFromArray(row.value.data(), static_cast<int>(row.value.size()))) {
+    if (!parse(row.value, user)) {
       ++context.undecodable;
       return {};
     }
@@ -71,7 +72,7 @@ base::Result<Exit> auth_command(Context& context) {
   ETCDPP_TRY(source->scan(Bucket::kAuthRoles, [&](const Row& row) -> base::Result<> {
     authpb::Role role;
     if (!row.intact) ++context.bad_checksums;
-    if (!role.ParseFromArray(row.value.data(), static_cast<int>(row.value.size()))) {
+    if (!parse(row.value, role)) {
       ++context.undecodable;
       return {};
     }

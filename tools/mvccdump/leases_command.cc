@@ -1,6 +1,7 @@
 #include <leasepb/lease.pb.h>
 
 #include "key_rows.h"
+#include "message_parse.h"
 
 namespace etcdpp::mvccdump {
 
@@ -16,7 +17,7 @@ base::Result<Exit> leases_command(Context& context) {
   ETCDPP_TRY(source->scan(Bucket::kLease, [&](const Row& row) -> base::Result<> {
     leasepb::Lease lease;
     if (!row.intact) ++context.bad_checksums;
-    if (row.key.size() != 8 || !lease.ParseFromArray(row.value.data(), static_cast<int>(row.value.size()))) {
+    if (row.key.size() != 8 || !parse(row.value, lease)) {
       ++context.undecodable;
       return {};
     }

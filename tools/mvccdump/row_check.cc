@@ -9,14 +9,11 @@
 
 #include <etcdpp/mvcc/compaction.h>
 
+#include "message_parse.h"
+
 namespace etcdpp::mvccdump {
 
 namespace {
-
-template <typename Message>
-bool parse(base::BytesView bytes, Message& message) {
-  return message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
-}
 
 bool is_member_id(base::BytesView key) {
   return !key.empty() && key.size() <= 16 && key[0] != '0' && key.find_first_not_of("0123456789abcdef") == base::BytesView::npos;

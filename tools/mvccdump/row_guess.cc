@@ -11,22 +11,19 @@
 #include <etcdpp/mvcc/key_value.h>
 #include <etcdpp/mvcc/revision.h>
 
+#include "message_parse.h"
+
 namespace etcdpp::mvccdump {
 
 namespace {
 
 using backend::Bucket;
 
-template <typename Message>
-bool parse(base::BytesView bytes, Message& message) {
-  return message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
-}
-
 bool among(base::BytesView key, std::initializer_list<base::BytesView> names) {
   return std::find(names.begin(), names.end(), key) != names.end();
 }
 
-bool is_member_id(base::BytesView key) {
+bool looks_like_member_id(base::BytesView key) {
   return !key.empty() && key.size() <= 16 && key.find_first_not_of("0123456789abcdef") == base::BytesView::npos;
 }
 
@@ -49,8 +46,8 @@ std::optional<Bucket> guess_bucket(base::BytesView key, base::BytesView value) {
     return Bucket::kMeta;
   if (among(key, {"authEnabled", "authRevision"})) return Bucket::kAuth;
   if (among(key, {"clusterVersion", "downgrade"})) return Bucket::kCluster;
-  if (is_member_id(key) && value == "removed") return Bucket::kMembersRemoved;
-  if (is_member_id(key) && value.starts_with('{') && value.ends_with('}')) return Bucket::kMembers;
+  if (looks_like_member_id(key) && value == "removed") return Bucket::kMembersRemoved;
+  if (looks_like_member_id(key) && value.starts_with('{') && value.ends_with('}')) return Bucket::kMembers;
   if (leasepb::Lease lease; key.size() == 8 && parse(value, lease) && lease.id() != 0 && static_cast<std::uint64_t>(lease.id()) == base::get_be64(key.data()))
     return Bucket::kLease;
   if (etcdserverpb::AlarmMember alarm; value.empty() && parse(key, alarm) && alarm.alarm() != etcdserverpb::NONE) return Bucket::kAlarm;

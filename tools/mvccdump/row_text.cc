@@ -9,6 +9,7 @@
 #include <etcdpp/mvcc/revision.h>
 
 #include "key_rows.h"
+#include "message_parse.h"
 #include "printer.h"
 
 namespace etcdpp::mvccdump {
@@ -16,11 +17,6 @@ namespace etcdpp::mvccdump {
 namespace {
 
 using backend::Bucket;
-
-template <typename Message>
-bool parse(base::BytesView bytes, Message& message) {
-  return message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
-}
 
 RowText as_bytes(base::BytesView key, base::BytesView value) { return {in_quotes(key), "0x" + base::hex(value), false}; }
 
