@@ -8,17 +8,17 @@ namespace etcdpp::wal {
 
 namespace {
 
-enum Request : std::uint32_t {
-  kRange = 3,
-  kPut = 4,
-  kDeleteRange = 5,
-  kTxn = 6,
-  kCompaction = 7,
-  kLeaseGrant = 8,
-  kLeaseRevoke = 9,
-  kAlarm = 10,
+enum RequestField : std::uint32_t {
+  kRequestRange = 3,
+  kRequestPut = 4,
+  kRequestDeleteRange = 5,
+  kRequestTxn = 6,
+  kRequestCompaction = 7,
+  kRequestLeaseGrant = 8,
+  kRequestLeaseRevoke = 9,
+  kRequestAlarm = 10,
 };
-enum Operation : std::uint32_t { kOpRange = 1, kOpPut = 2, kOpDelete = 3, kOpTxn = 4 };
+enum OperationField : std::uint32_t { kOpRange = 1, kOpPut = 2, kOpDelete = 3, kOpTxn = 4 };
 
 constexpr std::uint64_t kNoSpace = 1;
 constexpr std::uint64_t kCorrupt = 2;
@@ -90,9 +90,9 @@ std::string StoreModel::apply(const EntryView& entry) {
     return std::any_of(alarms_.begin(), alarms_.end(), [&](const auto& alarm) { return alarm.second == type; });
   };
   const std::uint32_t request = entry.request->number;
-  const bool of_keys = request >= kRange && request <= kLeaseRevoke;
+  const bool of_keys = request >= kRequestRange && request <= kRequestLeaseRevoke;
   if (of_keys && has_alarm(kCorrupt)) return "etcdserver: corrupt cluster";
-  if (has_alarm(kNoSpace) && (request == kPut || request == kLeaseGrant || (request == kTxn && writes(entry.body)))) return "etcdserver: no space";
+  if (has_alarm(kNoSpace) && (request == kRequestPut || request == kRequestLeaseGrant || (request == kRequestTxn && writes(entry.body)))) return "etcdserver: no space";
   if (request >= 1000 && request < 1300) return auth_.apply(entry);
   return apply_request(entry);
 }
@@ -101,7 +101,7 @@ std::string StoreModel::apply_request(const EntryView& entry) {
   static const std::string kDenied = "auth: permission denied";
   begin();
   switch (entry.request->number) {
-    case kPut: {
+    case kRequestPut: {
       const Put request = read_put(entry.body);
       if (std::string refused = auth_.refuses(entry); !refused.empty()) return refused;
       if (!auth_.may(entry, true, request.key, {}) || (request.prev_kv && !auth_.may(entry, false, request.key, {}))) return kDenied;
@@ -110,14 +110,14 @@ std::string StoreModel::apply_request(const EntryView& entry) {
       put(request);
       break;
     }
-    case kDeleteRange: {
+    case kRequestDeleteRange: {
       const Range request = read_range(entry.body, true);
       if (std::string refused = auth_.refuses(entry); !refused.empty()) return refused;
       if (!auth_.may(entry, true, request.key, request.end) || (request.prev_kv && !auth_.may(entry, false, request.key, request.end))) return kDenied;
       erase(request.key, request.end);
       break;
     }
-    case kTxn: {
+    case kRequestTxn: {
       if (std::string refused = auth_.refuses(entry); !refused.empty()) return refused;
       if (!permits_txn(entry, entry.body, 0)) return kDenied;
       Path path;
@@ -128,20 +128,20 @@ std::string StoreModel::apply_request(const EntryView& entry) {
       run_txn(entry.body, path, at, 0);
       break;
     }
-    case kCompaction: {
+    case kRequestCompaction: {
       const auto revision = static_cast<std::int64_t>(number_field(entry.body, 1));
       if (revision <= compacted_) return "mvcc: required revision has been compacted";
       if (revision > revision_) return "mvcc: required revision is a future revision";
       compacted_ = revision;
       break;
     }
-    case kLeaseGrant: {
+    case kRequestLeaseGrant: {
       const std::uint64_t id = number_field(entry.body, 2);
       if (!leases_.try_emplace(id).second) return "etcdserver: lease already exists";
       break;
     }
-    case kLeaseRevoke: return revoke(entry, number_field(entry.body, 1));
-    case kAlarm: return apply_alarm(entry.body);
+    case kRequestLeaseRevoke: return revoke(entry, number_field(entry.body, 1));
+    case kRequestAlarm: return apply_alarm(entry.body);
     default: break;
   }
   end();
