@@ -13,7 +13,7 @@ namespace etcdpp::config {
 
 namespace {
 
-base::Error refuse(std::string what) { return {Errc::kInvalidFile, std::move(what)}; }
+base::Error refuse_file(std::string what) { return {Errc::kInvalidFile, std::move(what)}; }
 
 std::string_view kind_of(const YAML::Node& node) {
   if (node.IsMap()) return "a map";
@@ -23,10 +23,10 @@ std::string_view kind_of(const YAML::Node& node) {
 
 base::Result<> read_list(const std::string& key, const YAML::Node& node, std::vector<std::string>& out) {
   if (node.IsNull()) return {};
-  if (!node.IsSequence()) return refuse(key + " must be a list, not " + std::string(kind_of(node)));
+  if (!node.IsSequence()) return refuse_file(key + " must be a list, not " + std::string(kind_of(node)));
   out.clear();
   for (const YAML::Node& item : node) {
-    if (!item.IsScalar()) return refuse(key + " must be a list of texts");
+    if (!item.IsScalar()) return refuse_file(key + " must be a list of texts");
     out.push_back(item.Scalar());
   }
   return {};
@@ -37,19 +37,19 @@ base::Result<> read_value(const std::string& key, const YAML::Node& node, const 
   if (node.IsNull()) return {};
   const Field field = flag.field(config);
   if (const auto* list = std::get_if<std::vector<std::string>*>(&field)) return read_list(key, node, **list);
-  if (!node.IsScalar()) return refuse(key + " must be a scalar, not " + std::string(kind_of(node)));
+  if (!node.IsScalar()) return refuse_file(key + " must be a scalar, not " + std::string(kind_of(node)));
   const std::string& text = node.Scalar();
   if (const auto* duration = std::get_if<base::Duration*>(&field)) {
     std::int64_t nanoseconds = 0;
     if (parse_go_signed(text, nanoseconds) != NumberError::kNone) {
-      return refuse(key + " must be a number of nanoseconds, not " + quoted(text));
+      return refuse_file(key + " must be a number of nanoseconds, not " + quoted(text));
     }
     **duration = base::Duration(nanoseconds);
     return {};
   }
   if (const auto* flagged = std::get_if<bool*>(&field)) {
     bool value = false;
-    if (!YAML::convert<bool>::decode(node, value)) return refuse(key + " must be true or false, not " + quoted(text));
+    if (!YAML::convert<bool>::decode(node, value)) return refuse_file(key + " must be true or false, not " + quoted(text));
     **flagged = value;
     return {};
   }
@@ -57,9 +57,9 @@ base::Result<> read_value(const std::string& key, const YAML::Node& node, const 
   Flag any_word = flag;
   any_word.choices = {};
   if (const auto reason = set_flag(any_word, config, text)) {
-    if (std::holds_alternative<std::vector<Url>*>(field)) return refuse("unexpected error setting up " + key + ": " + *reason);
-    if (key == "feature-gates") return refuse(*reason);
-    return refuse(key + ": invalid value " + quoted(text) + ": " + *reason);
+    if (std::holds_alternative<std::vector<Url>*>(field)) return refuse_file("unexpected error setting up " + key + ": " + *reason);
+    if (key == "feature-gates") return refuse_file(*reason);
+    return refuse_file(key + ": invalid value " + quoted(text) + ": " + *reason);
   }
   return {};
 }
@@ -72,7 +72,7 @@ struct Alias {
 /// A map in the file whose keys are flags under other names.
 base::Result<> read_section(const std::string& section, const YAML::Node& node, std::span<const Alias> aliases, Config& config) {
   if (node.IsNull()) return {};
-  if (!node.IsMap()) return refuse(section + " must be a map, not " + std::string(kind_of(node)));
+  if (!node.IsMap()) return refuse_file(section + " must be a map, not " + std::string(kind_of(node)));
   for (const Alias& alias : aliases) {
     const YAML::Node value = node[std::string(alias.key)];
     if (!value.IsDefined()) continue;
@@ -132,7 +132,7 @@ bool only_elsewhere(std::string_view name) {
 
 base::Result<> read_document(const YAML::Node& root, Config& config) {
   if (root.IsNull()) return {};
-  if (!root.IsMap()) return refuse("the file must hold a map of flag names, not " + std::string(kind_of(root)));
+  if (!root.IsMap()) return refuse_file("the file must hold a map of flag names, not " + std::string(kind_of(root)));
   for (const Flag& flag : flag_table()) {
     if (only_elsewhere(flag.name)) continue;
     const std::string key(flag.name);
@@ -170,7 +170,7 @@ base::Result<> read_config_file(std::string_view text, Config& config) {
   try {
     return read_document(YAML::Load(std::string(text)), config);
   } catch (const YAML::Exception& e) {
-    return refuse(std::string("error converting YAML to JSON: ") + e.what());
+    return refuse_file(std::string("error converting YAML to JSON: ") + e.what());
   }
 }
 

@@ -11,7 +11,7 @@ namespace etcdpp::config {
 
 namespace {
 
-base::Error refuse(std::string what) { return {Errc::kInvalidInitialCluster, std::move(what)}; }
+base::Error refuse_cluster(std::string what) { return {Errc::kInvalidInitialCluster, std::move(what)}; }
 
 /// ["a" "b"], Go's %q of a list.
 std::string quoted_list(const std::vector<std::string>& texts) {
@@ -42,7 +42,7 @@ base::Result<InitialCluster> parse_initial_cluster(std::string_view text) {
     const std::size_t equals = item.find('=');
     const std::string name(item.substr(0, equals));
     auto url = parse_url(equals == std::string_view::npos ? std::string_view() : item.substr(equals + 1));
-    if (!url) return refuse("error setting up initial cluster: " + url.error().context);
+    if (!url) return refuse_cluster("error setting up initial cluster: " + url.error().context);
     cluster[name].push_back(std::move(*url));
   }
   for (auto& [name, urls] : cluster) {
@@ -66,13 +66,13 @@ base::Result<> check_local_member(const InitialCluster& cluster, const std::stri
                                   const std::vector<Url>& advertised, const Resolver& resolve) {
   const auto local = cluster.find(name);
   if (local == cluster.end()) {
-    return refuse("couldn't find local name " + quoted(name) + " in the initial cluster configuration");
+    return refuse_cluster("couldn't find local name " + quoted(name) + " in the initial cluster configuration");
   }
   std::set<std::string> seen;
   for (const auto& [member, urls] : cluster) {
     for (const Url& url : urls) {
       if (!seen.insert(url.text()).second) {
-        return refuse("initial cluster " + initial_cluster_text(cluster) + " has duplicate url");
+        return refuse_cluster("initial cluster " + initial_cluster_text(cluster) + " has duplicate url");
       }
     }
   }
@@ -103,13 +103,13 @@ base::Result<> check_local_member(const InitialCluster& cluster, const std::stri
     return out;
   };
   if (!missing.empty()) {
-    return refuse("--initial-cluster has " + join(missing) + " but missing from --initial-advertise-peer-urls=" +
+    return refuse_cluster("--initial-cluster has " + join(missing) + " but missing from --initial-advertise-peer-urls=" +
                   join(announced) + " (" + why + ")");
   }
   for (const std::string& url : announced) {
     if (std::find(listed.begin(), listed.end(), url) == listed.end()) missing.push_back(url);
   }
-  return refuse("--initial-advertise-peer-urls has " + join(missing) + " but missing from --initial-cluster=" +
+  return refuse_cluster("--initial-advertise-peer-urls has " + join(missing) + " but missing from --initial-cluster=" +
                 initial_cluster_text(cluster));
 }
 

@@ -11,7 +11,7 @@ namespace etcdpp::config {
 
 namespace {
 
-base::Error refuse(std::string what) { return {Errc::kInvalidUrl, std::move(what)}; }
+base::Error refuse_url(std::string what) { return {Errc::kInvalidUrl, std::move(what)}; }
 
 bool letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool digit(char c) { return c >= '0' && c <= '9'; }
@@ -51,7 +51,7 @@ int Url::port() const {
 
 base::Result<Url> parse_url(std::string_view raw) {
   const std::string_view text = trimmed(raw);
-  const auto go_error = [&](const std::string& what) { return refuse("parse " + quoted(text) + ": " + what); };
+  const auto go_error = [&](const std::string& what) { return refuse_url("parse " + quoted(text) + ": " + what); };
   for (const char c : text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return go_error("net/url: invalid control character in URL");
   }
@@ -75,10 +75,10 @@ base::Result<Url> parse_url(std::string_view raw) {
   }
   const bool network = scheme == "http" || scheme == "https";
   if (!network && scheme != "unix" && scheme != "unixs") {
-    return refuse("URL scheme must be http, https, unix, or unixs: " + std::string(text));
+    return refuse_url("URL scheme must be http, https, unix, or unixs: " + std::string(text));
   }
   if (rest.find_first_of("?#@") != std::string_view::npos) {
-    return refuse("URL must not contain a user, a query or a fragment: " + std::string(text));
+    return refuse_url("URL must not contain a user, a query or a fragment: " + std::string(text));
   }
   Url url{std::move(scheme), {}, {}};
   if (rest.substr(0, 2) == "//") {
@@ -104,11 +104,11 @@ base::Result<Url> parse_url(std::string_view raw) {
     }
     const bool bare_v6 = url.host.find(':') != url.host.rfind(':') && url.host[0] != '[';
     if (!parts.has_port || parts.port.empty() || bare_v6) {
-      return refuse("URL address does not have the form \"host:port\": " + std::string(text));
+      return refuse_url("URL address does not have the form \"host:port\": " + std::string(text));
     }
-    if (!url.path.empty()) return refuse("URL must not contain a path: " + std::string(text));
+    if (!url.path.empty()) return refuse_url("URL must not contain a path: " + std::string(text));
   } else if (url.socket_path().empty()) {
-    return refuse("URL of a unix socket has no path: " + std::string(text));
+    return refuse_url("URL of a unix socket has no path: " + std::string(text));
   }
   return url;
 }

@@ -18,9 +18,7 @@ namespace {
 
 using etcdserverpb::RangeRequest;
 
-/// Keys of the index that an I/O thread looks at in one go: about 0.3 ms.
-constexpr std::size_t kKeysPerSlice = 4'000;
-/// The same in the `reader` thread, where values may have to be read too.
+/// Keys of it that the `reader` thread looks at in one go, where values may have to be read too.
 constexpr std::size_t kKeysPerReaderSlice = 1'000;
 /// Answers below this are made in one piece.
 constexpr std::int64_t kWorthStreaming = 64 * 1024;

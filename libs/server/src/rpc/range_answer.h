@@ -18,6 +18,9 @@ namespace etcdpp::server {
 /// Puts a response header for a revision at the end of a message's bytes.
 using HeaderWriter = std::function<void(std::int64_t revision, std::string& out)>;
 
+/// Keys of the index that an I/O thread looks at in one go: about 0.3 ms.
+inline constexpr std::size_t kKeysPerSlice = 4'000;
+
 /// What the answers of all ranges share. Outlives them.
 struct RangeShared {
   Member& member;

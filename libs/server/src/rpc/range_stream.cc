@@ -15,8 +15,6 @@ constexpr std::int64_t kFirstChunkKeys = 10;
 constexpr std::size_t kSendHighWater = 256 * 1024;
 /// Chunks below this are made in one piece.
 constexpr std::size_t kWorthProducing = 64 * 1024;
-/// Keys of the index that are looked at in one go.
-constexpr std::size_t kKeysPerSlice = 4'000;
 
 /// RangeStreamResponse.range_response of so many bytes.
 std::string frame(std::uint64_t range_bytes) {

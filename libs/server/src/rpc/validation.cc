@@ -15,7 +15,7 @@ namespace {
 using etcdserverpb::RangeRequest;
 using etcdserverpb::RequestOp;
 using etcdserverpb::TxnRequest;
-using Operations = google::protobuf::RepeatedPtrField<RequestOp>;
+using RequestOps = google::protobuf::RepeatedPtrField<RequestOp>;
 
 struct Interval {
   std::string_view begin;
@@ -40,7 +40,7 @@ struct Writes {
   }
 };
 
-base::Result<Writes> collect_writes(const Operations& operations) {
+base::Result<Writes> collect_writes(const RequestOps& operations) {
   Writes writes;
   for (const RequestOp& op : operations)
     if (op.has_request_delete_range()) writes.deletes.push_back(interval_of(op.request_delete_range()));
