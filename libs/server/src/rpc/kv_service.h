@@ -4,9 +4,9 @@
 
 #include <etcdpp/net/io_thread.h>
 
-#include "small_reads.h"
 #include "range_answer.h"
 #include "service.h"
+#include "small_reads.h"
 
 namespace etcdpp::server {
 

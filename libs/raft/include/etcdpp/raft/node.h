@@ -80,8 +80,8 @@ class Node {
   bool stopped() const { return stopped_; }
   /// stop() was called: what is refused now will be refused for ever. From any thread.
   bool stopping() const { return inbox_.closed(); }
-  /// A quarter of the bound is used: time to stop reading, before anybody must be refused; what is already being read
-  /// still fits. From any thread.
+  /// A quarter of the bound is used: time to stop reading, before anybody must be refused; the rest is for what has
+  /// been read already. From any thread.
   bool crowded() const { return held_bytes_.load(std::memory_order_relaxed) + inbox_.cost() >= inbox_bytes_ / 4; }
 
   RawNode& raw() { return raw_; }
