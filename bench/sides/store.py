@@ -87,6 +87,7 @@ class StorePart(Part):
 
     def measure(self, side, server, run):
         bench = self.bench
+        bench.rest()
         restart = server.restart()
         self.figure("open_1m", f"open and ready with {KEYS:,} keys", "s", limit=("≤", 0.8)).add(side, restart)
         self.figure("open_1m_cpu", "the same: server CPU", "s").add(side, server.cpu_seconds())
@@ -122,6 +123,7 @@ class StorePart(Part):
 
     def compaction(self, side, server):
         self.update(server, KEYS)
+        self.bench.rest()
         idle = self.puts_beside(server, 20_000).answer()
         removed = server.metric("etcd_debugging_mvcc_db_compaction_keys_total")
         beside = self.puts_beside(server, 100_000)
@@ -139,6 +141,7 @@ class StorePart(Part):
         self.figure("compaction_ratio", "put p99 beside it over without", "×", limit=("≤", 2)).add(side, answer["p99_us"] / idle["p99_us"])
 
     def defragment(self, side, server):
+        self.bench.rest()
         beside = self.puts_beside(server, 100_000)
         time.sleep(0.2)
         before = server.metric("etcd_mvcc_db_total_size_in_bytes")
@@ -160,6 +163,7 @@ class StorePart(Part):
             for side, server in sides.items():
                 server.stop()
                 server.wipe()
+                self.bench.rest()
                 server.start()
                 self.bench.generate(server, KEYS, streams=500)
                 self.measure(side, server, run)
@@ -187,6 +191,7 @@ class SizesPart(Part):
                 for side, server in sides.items():
                     server.stop()
                     server.wipe()
+                    self.bench.rest()
                     server.start()
                     self.measure(side, server, run, *shape)
 
@@ -207,6 +212,7 @@ class SizesPart(Part):
         self.figure(f"size_{key}_pages", f"{title}: of which pages, without what is allocated ahead", "×").add(side, allocated / live)
         self.figure(f"size_{key}_live", f"{title}: live bytes then", "MB").add(side, live / 1e6)
         # Beside these rounds nobody puts: what is put during a compaction is not compacted by it, and would count as the file's.
+        bench.rest()
         idle = self.puts_beside(server, self.IDLE, **one).answer()
         old = revision_of(server)
         bench.generate(server, keys, update_of=keys, seed=self.ROUNDS + 1, **how)
