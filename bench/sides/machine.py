@@ -1,7 +1,7 @@
 """What the hypervisor takes from a virtual machine: CPU time and latencies of such a moment are not the servers' own.
 
-Some hosts let a machine have its processors whole for a minute or so and take up to half of them away after that, until it
-has rested. Where /proc/stat counts no stolen time all shares are 0 and nothing waits.
+A host gives processors to its other machines when those want them, up to half of ours for minutes. Where /proc/stat counts no
+stolen time all shares are 0 and nothing waits.
 """
 
 import os
