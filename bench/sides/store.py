@@ -163,7 +163,6 @@ class StorePart(Part):
             for side, server in sides.items():
                 server.stop()
                 server.wipe()
-                self.bench.rest()
                 server.start()
                 self.bench.generate(server, KEYS, streams=500)
                 self.measure(side, server, run)
